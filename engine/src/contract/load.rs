@@ -1,0 +1,333 @@
+//! From TOML to a checked contract; faults in French with line and column.
+
+use super::{CodeList, ColumnSpec, ColumnType, Contract, Format, Input, Partition, Personal};
+use crate::domain::DateFormat;
+use crate::error::{ConfigFault, Error, Result};
+use regex::Regex;
+use serde::Deserialize;
+use serde::de::DeserializeOwned;
+use toml::Spanned;
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct ContractFile {
+    table: TableSection,
+    input: InputSection,
+    #[serde(default)]
+    gate: GateSection,
+    column: Vec<ColumnSection>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct TableSection {
+    name: Spanned<String>,
+    title: String,
+    description: String,
+    source: String,
+    record_class: String,
+    key: Vec<Spanned<String>>,
+    /// `delivery`, or the name of a date or school-year column.
+    school_year_from: Spanned<String>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct InputSection {
+    format: FormatName,
+    category: Option<String>,
+    separator: Option<Spanned<String>>,
+    file_name: Option<Spanned<String>>,
+    #[serde(default = "compact")]
+    file_date: DateFormat,
+    encoding: Option<Spanned<String>>,
+}
+
+fn compact() -> DateFormat {
+    DateFormat::Compact
+}
+
+#[derive(Deserialize, Clone, Copy, PartialEq)]
+#[serde(rename_all = "lowercase")]
+enum FormatName {
+    Csv,
+    Aaf,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct GateSection {
+    max_rejected_share: f64,
+}
+
+impl Default for GateSection {
+    fn default() -> Self {
+        GateSection { max_rejected_share: 0.10 }
+    }
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct ColumnSection {
+    name: Spanned<String>,
+    #[serde(default)]
+    aliases: Vec<String>,
+    #[serde(default)]
+    description: String,
+    #[serde(rename = "type")]
+    kind: Spanned<String>,
+    #[serde(default)]
+    required: bool,
+    #[serde(default)]
+    optional: bool,
+    pattern: Option<Spanned<String>>,
+    #[serde(default)]
+    values: Vec<String>,
+    min: Option<i64>,
+    max: Option<i64>,
+    #[serde(default)]
+    uai: bool,
+    codes: Option<CodesSection>,
+    #[serde(default)]
+    date_format: DateFormat,
+    #[serde(default = "oui_non")]
+    marks: [String; 2],
+    personal: Personal,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct CodesSection {
+    table: String,
+    prefix: Option<usize>,
+    at: Option<Spanned<String>>,
+    part: Option<usize>,
+}
+
+fn oui_non() -> [String; 2] {
+    ["O".into(), "N".into()]
+}
+
+/// Reads a TOML file into `T`; unknown keys, wrong types and syntax faults come with their place.
+///
+/// # Errors
+/// One fault: TOML readers stop at the first.
+pub fn toml_file<T: DeserializeOwned>(file: &str, text: &str) -> Result<T> {
+    toml::from_str(text).map_err(|e| {
+        let at = e.span().map_or(0, |s| s.start);
+        Error::config(fault_at(file, text, at, in_french(e.message())))
+    })
+}
+
+/// A fault at a byte of a file.
+pub fn fault_at(file: &str, text: &str, byte: usize, message: String) -> ConfigFault {
+    let before = text.get(..byte).unwrap_or(text);
+    let line = before.bytes().filter(|b| *b == b'\n').count() + 1;
+    let column = before.rsplit('\n').next().unwrap_or("").chars().count() + 1;
+    ConfigFault { file: file.to_owned(), line, column, message }
+}
+
+/// The TOML reader speaks English; the faults that people make most are said in French.
+fn in_french(message: &str) -> String {
+    let names = |list: &str| {
+        list.split('`').skip(1).step_by(2).map(|n| format!("« {n} »")).collect::<Vec<_>>().join(", ")
+    };
+    if let Some(rest) = message.strip_prefix("unknown field ") {
+        let (found, accepted) = rest.split_once(", ").unwrap_or((rest, ""));
+        return format!("clé inconnue {} ; clés admises : {}", names(found), names(accepted));
+    }
+    if let Some(rest) = message.strip_prefix("unknown variant ") {
+        let (found, accepted) = rest.split_once(", ").unwrap_or((rest, ""));
+        return format!("valeur inconnue {} ; valeurs admises : {}", names(found), names(accepted));
+    }
+    if let Some(rest) = message.strip_prefix("missing field ") {
+        return format!("clé obligatoire absente : {}", names(rest));
+    }
+    if let Some(rest) = message.strip_prefix("invalid type: ") {
+        let (found, expected) = rest.split_once(", expected ").unwrap_or((rest, "?"));
+        return format!("type inattendu ({found}) ; attendu : {expected}");
+    }
+    if message.starts_with("duplicate key") {
+        return "clé écrite deux fois : n'en gardez qu'une".into();
+    }
+    format!("TOML mal formé : {message}")
+}
+
+fn parse_kind(text: &str) -> Option<ColumnType> {
+    if let Some(args) = text.strip_prefix("decimal(").and_then(|t| t.strip_suffix(')')) {
+        let (p, s) = args.split_once(',')?;
+        let (precision, scale) = (p.trim().parse().ok()?, s.trim().parse().ok()?);
+        return ((1..=38).contains(&precision) && (0..=i8::try_from(precision).ok()?).contains(&scale))
+            .then_some(ColumnType::Decimal { precision, scale });
+    }
+    Some(match text {
+        "text" => ColumnType::Text,
+        "list" => ColumnType::List,
+        "integer" => ColumnType::Integer,
+        "date" => ColumnType::Date,
+        "time" => ColumnType::Time,
+        "duration" => ColumnType::Duration,
+        "boolean" => ColumnType::Boolean,
+        "annee_scolaire" => ColumnType::AnneeScolaire,
+        _ => return None,
+    })
+}
+
+/// Collects faults so that a person sees them all at once.
+struct Faults<'a> {
+    file: &'a str,
+    text: &'a str,
+    list: Vec<ConfigFault>,
+}
+
+impl Faults<'_> {
+    fn add<T>(&mut self, at: &Spanned<T>, message: impl Into<String>) {
+        self.list.push(fault_at(self.file, self.text, at.span().start, message.into()));
+    }
+
+    fn regex(&mut self, pattern: &Spanned<String>) -> Option<Regex> {
+        match Regex::new(&format!("^(?:{})$", pattern.get_ref())) {
+            Ok(r) => Some(r),
+            Err(e) => {
+                self.add(pattern, format!("expression rationnelle fausse : {e}"));
+                None
+            }
+        }
+    }
+}
+
+pub(super) fn parse(file: &str, text: &str) -> Result<Contract> {
+    let raw: ContractFile = toml_file(file, text)?;
+    let mut faults = Faults { file, text, list: Vec::new() };
+    let names: Vec<&str> = raw.column.iter().map(|c| c.name.get_ref().as_str()).collect();
+    let find = |faults: &mut Faults<'_>, name: &Spanned<String>| {
+        let found = names.iter().position(|n| n == name.get_ref());
+        if found.is_none() {
+            faults.add(
+                name,
+                format!(
+                    "colonne « {} » absente du contrat ; colonnes : {}",
+                    name.get_ref(),
+                    names.join(", ")
+                ),
+            );
+        }
+        found
+    };
+
+    let name = raw.table.name.get_ref();
+    if name.is_empty()
+        || !name.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'_' || b == b'-')
+    {
+        faults
+            .add(&raw.table.name, "nom de table : lettres minuscules sans accent, chiffres, « _ » et « - »");
+    }
+    for (i, column) in raw.column.iter().enumerate() {
+        if names.iter().take(i).any(|n| n == column.name.get_ref()) || column.name.get_ref().starts_with('_')
+        {
+            faults
+                .add(&column.name, "nom de colonne déjà pris, ou commençant par « _ » (réservé à l'origine)");
+        }
+    }
+    let key = raw.table.key.iter().filter_map(|k| find(&mut faults, k)).collect();
+    let format = match raw.input.format {
+        FormatName::Csv => {
+            let separator = raw.input.separator.as_ref().map_or(b';', |s| match s.get_ref().as_bytes() {
+                [b] if b.is_ascii() && !matches!(b, b'"' | b'\n' | b'\r') => *b,
+                _ => {
+                    faults.add(s, "séparateur : un seul caractère ASCII (« ; », « , », « | » ou tabulation)");
+                    b';'
+                }
+            });
+            Format::Csv { separator }
+        }
+        FormatName::Aaf => Format::Aaf { category: raw.input.category.clone().unwrap_or_default() },
+    };
+    let encoding = raw.input.encoding.as_ref().map_or(encoding_rs::UTF_8, |e| match e.get_ref().as_str() {
+        "utf-8" => encoding_rs::UTF_8,
+        "windows-1252" => encoding_rs::WINDOWS_1252,
+        "iso-8859-15" => encoding_rs::ISO_8859_15,
+        _ => {
+            faults.add(e, "encodage : « utf-8 », « windows-1252 » ou « iso-8859-15 »");
+            encoding_rs::UTF_8
+        }
+    });
+    let file_name = raw.input.file_name.as_ref().and_then(|p| faults.regex(p));
+
+    let columns: Vec<ColumnSpec> = raw
+        .column
+        .iter()
+        .map(|c| {
+            let kind = parse_kind(c.kind.get_ref()).unwrap_or_else(|| {
+                faults.add(&c.kind, "type : text, list, integer, decimal(12,2), date, time, duration, boolean ou annee_scolaire");
+                ColumnType::Text
+            });
+            let codes = c.codes.as_ref().map(|l| CodeList {
+                table: l.table.clone(),
+                prefix: l.prefix,
+                at: l.at.as_ref().and_then(|at| find(&mut faults, at)),
+                part: l.part,
+            });
+            let [yes, no] = c.marks.clone();
+            ColumnSpec {
+                name: c.name.get_ref().as_str().into(),
+                aliases: c.aliases.clone(),
+                description: c.description.clone(),
+                kind,
+                required: c.required,
+                optional: c.optional,
+                pattern: c.pattern.as_ref().and_then(|p| faults.regex(p)),
+                values: c.values.clone(),
+                min: c.min,
+                max: c.max,
+                uai: c.uai,
+                codes,
+                date_format: c.date_format,
+                marks: (yes, no),
+                personal: c.personal,
+            }
+        })
+        .collect();
+    for (spec, raw) in columns.iter().zip(&raw.column) {
+        if let Some((codes, at)) = spec.codes.as_ref().and_then(|c| Some((c, c.at?)))
+            && columns.get(at).is_none_or(|c| c.kind != ColumnType::Date)
+        {
+            faults.add(
+                &raw.name,
+                format!("le code {} est jugé à une colonne qui n'est pas une date", codes.table),
+            );
+        }
+    }
+    let partition = match raw.table.school_year_from.get_ref().as_str() {
+        "delivery" => Partition::Delivery,
+        _ => match find(&mut faults, &raw.table.school_year_from) {
+            Some(i) => match columns.get(i).map(|c| c.kind) {
+                Some(ColumnType::Date) => Partition::DateColumn(i),
+                Some(ColumnType::AnneeScolaire) => Partition::YearColumn(i),
+                _ => {
+                    faults.add(
+                        &raw.table.school_year_from,
+                        "« delivery », ou une colonne de type date ou annee_scolaire",
+                    );
+                    Partition::Delivery
+                }
+            },
+            None => Partition::Delivery,
+        },
+    };
+    if !faults.list.is_empty() {
+        return Err(Error::Config(faults.list));
+    }
+    Ok(Contract {
+        name: raw.table.name.into_inner(),
+        title: raw.table.title,
+        description: raw.table.description,
+        source: raw.table.source,
+        record_class: raw.table.record_class,
+        key,
+        input: Input { format, file_name, file_date: raw.input.file_date, encoding },
+        partition,
+        max_rejected_share: raw.gate.max_rejected_share,
+        columns,
+    })
+}

@@ -1,0 +1,11 @@
+//! Values that can only be right: the constructor is the check.
+
+mod annee_scolaire;
+mod date;
+mod digest;
+mod uai;
+
+pub use annee_scolaire::{AnneeScolaire, Calendar};
+pub use date::{DateFormat, parse_duration_seconds, parse_time_seconds};
+pub use digest::{Digest, DigestReader, hex};
+pub use uai::{Uai, UaiFault};

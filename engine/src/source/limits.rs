@@ -1,0 +1,20 @@
+//! Bounds on everything that comes from outside.
+
+/// Limits of the readers. Past one of them the file is refused, never read further into memory.
+#[derive(Debug, Clone, Copy)]
+pub struct Limits {
+    /// Bytes of one record (a CSV row, an AAF request).
+    pub record_bytes_max: usize,
+    /// Columns of a header.
+    pub columns_max: usize,
+    /// Nesting of XML elements.
+    pub depth_max: usize,
+    /// Records per batch.
+    pub batch_records: usize,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Limits { record_bytes_max: 16 << 20, columns_max: 10_000, depth_max: 64, batch_records: 8192 }
+    }
+}

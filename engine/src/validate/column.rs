@@ -1,0 +1,368 @@
+//! One column at a time: text to type, and every check that needs no other row.
+
+use crate::codes::Code;
+use crate::contract::{ColumnSpec, ColumnType, Personal};
+use crate::domain::{AnneeScolaire, Uai, UaiFault, parse_duration_seconds, parse_time_seconds};
+use crate::nomenclature::{Table, Verdict};
+use arrow::array::{
+    Array, ArrayRef, AsArray, BooleanBuilder, Date32Array, Date32Builder, Decimal128Builder, Int64Builder,
+    StringArray, Time32SecondBuilder,
+};
+use arrow::datatypes::{DataType, TimeUnit};
+use chrono::{Days, NaiveDate};
+use std::sync::Arc;
+
+/// A check that failed: row, code, French text.
+pub struct Fault {
+    pub row: usize,
+    pub code: Code,
+    pub message: String,
+}
+
+/// Arrow type of a checked column.
+pub fn arrow_type(kind: ColumnType) -> DataType {
+    match kind {
+        ColumnType::Text | ColumnType::AnneeScolaire => DataType::Utf8,
+        ColumnType::List => DataType::new_list(DataType::Utf8, true),
+        ColumnType::Integer | ColumnType::Duration => DataType::Int64,
+        ColumnType::Decimal { precision, scale } => DataType::Decimal128(precision, scale),
+        ColumnType::Date => DataType::Date32,
+        ColumnType::Time => DataType::Time32(TimeUnit::Second),
+        ColumnType::Boolean => DataType::Boolean,
+    }
+}
+
+/// Days since 1970-01-01, as Date32 counts.
+pub fn days(date: NaiveDate) -> i32 {
+    i32::try_from(date.signed_duration_since(NaiveDate::default()).num_days()).unwrap_or(i32::MAX)
+}
+
+/// The day of a Date32 value.
+pub fn from_days(value: i32) -> Option<NaiveDate> {
+    match u64::try_from(value) {
+        Ok(n) => NaiveDate::default().checked_add_days(Days::new(n)),
+        Err(_) => NaiveDate::default().checked_sub_days(Days::new(u64::from(value.unsigned_abs()))),
+    }
+}
+
+/// Types and checks a raw column. Wrong values become null and a fault; `skip` rows (broken
+/// frames) are not looked at.
+pub fn check(spec: &ColumnSpec, raw: &ArrayRef, skip: &[bool], faults: &mut Vec<Fault>) -> ArrayRef {
+    if let Some(list) = raw.as_list_opt::<i32>() {
+        let texts: &StringArray = list.values().as_string();
+        for row in (0..list.len()).filter(|r| !skip.get(*r).copied().unwrap_or(false)) {
+            if spec.required && list.is_null(row) {
+                faults.push(required(row));
+            }
+            let (start, end) = (list.value_offsets().get(row), list.value_offsets().get(row + 1));
+            for i in start.copied().unwrap_or(0)..end.copied().unwrap_or(0) {
+                if let Some(fault) = text_fault(spec, row, texts.value(usize::try_from(i).unwrap_or(0))) {
+                    faults.push(fault);
+                    break;
+                }
+            }
+        }
+        return raw.clone();
+    }
+    let text: &StringArray = raw.as_string();
+    let mut walk = |parse: &mut dyn FnMut(Option<&str>) -> Result<(), (Code, String)>| {
+        for row in 0..text.len() {
+            let value = text.is_valid(row).then(|| text.value(row));
+            let skipped = skip.get(row).copied().unwrap_or(false);
+            if value.is_none() && spec.required && !skipped {
+                faults.push(required(row));
+            }
+            if let Err((code, message)) = parse(value) {
+                faults.push(Fault { row, code, message });
+            }
+        }
+    };
+    match spec.kind {
+        ColumnType::Text | ColumnType::List | ColumnType::AnneeScolaire => {
+            for row in 0..text.len() {
+                if text.is_valid(row) {
+                    faults.extend(text_fault(spec, row, text.value(row)));
+                } else if spec.required && !skip.get(row).copied().unwrap_or(false) {
+                    faults.push(required(row));
+                }
+            }
+            raw.clone()
+        }
+        ColumnType::Integer => {
+            let mut b = Int64Builder::with_capacity(text.len());
+            walk(&mut |v| {
+                let parsed = v
+                    .map(|v| integer(v).ok_or_else(|| (Code::TypeInteger, shown(spec, v, "entier attendu"))));
+                finish(parsed.map(|p| p.and_then(|n| in_range(spec, n, 1, v))), |n| b.append_option(n))
+            });
+            Arc::new(b.finish())
+        }
+        ColumnType::Decimal { precision, scale } => {
+            let mut b = Decimal128Builder::with_capacity(text.len())
+                .with_data_type(DataType::Decimal128(precision, scale));
+            let unit = 10_i64.checked_pow(u32::try_from(scale).unwrap_or(0)).unwrap_or(i64::MAX);
+            walk(&mut |v| {
+                let parsed = v.map(|v| {
+                    decimal(v, precision, scale).ok_or_else(|| {
+                        (
+                            Code::TypeDecimal,
+                            shown(
+                                spec,
+                                v,
+                                &format!("nombre à {scale} décimales au plus attendu, avec un point"),
+                            ),
+                        )
+                    })
+                });
+                finish(parsed.map(|p| p.and_then(|n| in_range(spec, n, unit, v))), |n| b.append_option(n))
+            });
+            Arc::new(b.finish())
+        }
+        ColumnType::Date => {
+            let mut b = Date32Builder::with_capacity(text.len());
+            walk(&mut |v| {
+                let parsed = v.map(|v| {
+                    spec.date_format.parse(v).map(days).ok_or_else(|| {
+                        (
+                            Code::TypeDate,
+                            shown(spec, v, &format!("date réelle {} attendue", spec.date_format.french())),
+                        )
+                    })
+                });
+                finish(parsed, |n| b.append_option(n))
+            });
+            Arc::new(b.finish())
+        }
+        ColumnType::Time => {
+            let mut b = Time32SecondBuilder::with_capacity(text.len());
+            walk(&mut |v| {
+                let parsed = v.map(|v| {
+                    parse_time_seconds(v)
+                        .ok_or_else(|| (Code::TypeTime, shown(spec, v, "heure hh:mm attendue")))
+                });
+                finish(parsed, |n| b.append_option(n))
+            });
+            Arc::new(b.finish())
+        }
+        ColumnType::Duration => {
+            let mut b = Int64Builder::with_capacity(text.len());
+            walk(&mut |v| {
+                let parsed = v.map(|v| {
+                    parse_duration_seconds(v)
+                        .ok_or_else(|| (Code::TypeDuration, shown(spec, v, "durée hh:mm:ss attendue")))
+                });
+                finish(parsed, |n| b.append_option(n))
+            });
+            Arc::new(b.finish())
+        }
+        ColumnType::Boolean => {
+            let mut b = BooleanBuilder::with_capacity(text.len());
+            let (yes, no) = &spec.marks;
+            walk(&mut |v| {
+                let parsed = v.map(|v| match v {
+                    _ if v == yes => Ok(true),
+                    _ if v == no => Ok(false),
+                    _ => Err((Code::TypeBoolean, shown(spec, v, &format!("« {yes} » ou « {no} » attendu")))),
+                });
+                finish(parsed, |n| b.append_option(n))
+            });
+            Arc::new(b.finish())
+        }
+    }
+}
+
+/// Judges codes against a nomenclature, at the date of the row or the delivery's.
+pub fn check_codes(
+    spec: &ColumnSpec,
+    table: Option<&Table>,
+    raw: &ArrayRef,
+    dates: Option<&Date32Array>,
+    default_date: NaiveDate,
+    faults: &mut Vec<Fault>,
+) {
+    let Some(codes) = &spec.codes else { return };
+    let mut judge = |row: usize, value: &str| -> bool {
+        let part = codes.part.map_or(Some(value), |p| value.split('$').nth(p)).unwrap_or("");
+        let code = codes.prefix.and_then(|n| part.get(..n)).unwrap_or(part);
+        let at =
+            dates.filter(|d| d.is_valid(row)).and_then(|d| from_days(d.value(row))).unwrap_or(default_date);
+        let day = |d: NaiveDate| d.format("%d/%m/%Y");
+        let (fault, text) = match table.map_or(Verdict::Unknown, |t| t.judge(code, at)) {
+            Verdict::Valid => return true,
+            Verdict::Unknown => (Code::BcnUnknown, format!("code absent de {}", codes.table)),
+            Verdict::NotYetOpen(d) => (
+                Code::BcnNotYetOpen,
+                format!("code de {} ouvert le {} seulement, jugé au {}", codes.table, day(d), day(at)),
+            ),
+            Verdict::Closed(d) => (
+                Code::BcnClosed,
+                format!("code de {} fermé depuis le {}, jugé au {}", codes.table, day(d), day(at)),
+            ),
+        };
+        faults.push(Fault { row, code: fault, message: shown(spec, value, &text) });
+        false
+    };
+    if let Some(list) = raw.as_list_opt::<i32>() {
+        for row in (0..list.len()).filter(|r| list.is_valid(*r)) {
+            let values = list.value(row);
+            let values: &StringArray = values.as_string();
+            let _ = values.iter().flatten().all(|v| judge(row, v));
+        }
+    } else if let Some(text) = raw.as_string_opt::<i32>() {
+        for row in (0..text.len()).filter(|r| text.is_valid(*r)) {
+            judge(row, text.value(row));
+        }
+    }
+}
+
+fn finish<T>(
+    parsed: Option<Result<T, (Code, String)>>,
+    mut append: impl FnMut(Option<T>),
+) -> Result<(), (Code, String)> {
+    match parsed {
+        None => append(None),
+        Some(Ok(v)) => append(Some(v)),
+        Some(Err(fault)) => {
+            append(None);
+            return Err(fault);
+        }
+    }
+    Ok(())
+}
+
+fn required(row: usize) -> Fault {
+    Fault { row, code: Code::Required, message: "valeur obligatoire absente".into() }
+}
+
+/// A message with the value when the column says nothing about people.
+fn shown(spec: &ColumnSpec, value: &str, text: &str) -> String {
+    let readable = value.chars().count() <= 40 && !value.chars().any(char::is_control);
+    match spec.personal {
+        Personal::None if readable => format!("« {value} » : {text}"),
+        _ => text.to_owned(),
+    }
+}
+
+fn text_fault(spec: &ColumnSpec, row: usize, value: &str) -> Option<Fault> {
+    let fault = |code, text: &str| Some(Fault { row, code, message: shown(spec, value, text) });
+    if spec.kind == ColumnType::AnneeScolaire && AnneeScolaire::parse(value).is_none() {
+        return fault(Code::TypeAnneeScolaire, "année scolaire attendue, par exemple 2025-2026");
+    }
+    if spec.uai {
+        match Uai::parse(value) {
+            Ok(_) => {}
+            Err(UaiFault::Format) => return fault(Code::UaiFormat, "sept chiffres et une lettre attendus"),
+            Err(UaiFault::Letter { expected }) => {
+                return fault(Code::UaiLetter, &format!("lettre de contrôle attendue : {expected}"));
+            }
+        }
+    }
+    if spec.pattern.as_ref().is_some_and(|p| !p.is_match(value)) {
+        return fault(Code::Pattern, "forme inattendue pour cette colonne");
+    }
+    if !spec.values.is_empty() && !spec.values.iter().any(|v| v == value) {
+        return fault(Code::Enum, &format!("valeurs admises : {}", spec.values.join(", ")));
+    }
+    None
+}
+
+fn in_range<N: Copy + Into<i128>>(
+    spec: &ColumnSpec,
+    n: N,
+    unit: i64,
+    value: Option<&str>,
+) -> Result<N, (Code, String)> {
+    let (wide, unit): (i128, i128) = (n.into(), unit.into());
+    let low = spec.min.is_some_and(|m| wide < i128::from(m) * unit);
+    let high = spec.max.is_some_and(|m| wide > i128::from(m) * unit);
+    if !low && !high {
+        return Ok(n);
+    }
+    let bounds = match (spec.min, spec.max) {
+        (Some(a), Some(b)) => format!("valeur entre {a} et {b} attendue"),
+        (Some(a), None) => format!("valeur d'au moins {a} attendue"),
+        (None, Some(b)) => format!("valeur d'au plus {b} attendue"),
+        (None, None) => String::new(),
+    };
+    Err((Code::Range, shown(spec, value.unwrap_or(""), &bounds)))
+}
+
+/// Digits with an optional minus; no sign, space, separator or exponent is guessed at.
+fn integer(text: &str) -> Option<i64> {
+    let digits = text.strip_prefix('-').unwrap_or(text);
+    (!digits.is_empty() && digits.bytes().all(|b| b.is_ascii_digit())).then(|| text.parse().ok()).flatten()
+}
+
+/// An exact decimal as a count of its smallest unit.
+fn decimal(text: &str, precision: u8, scale: i8) -> Option<i128> {
+    let scale = usize::try_from(scale).ok()?;
+    let (negative, body) = text.strip_prefix('-').map_or((false, text), |t| (true, t));
+    let (whole, fraction) = body.split_once('.').unwrap_or((body, ""));
+    let digits_only = |t: &str| t.bytes().all(|b| b.is_ascii_digit());
+    if whole.is_empty()
+        || !digits_only(whole)
+        || !digits_only(fraction)
+        || fraction.len() > scale
+        || body.ends_with('.')
+    {
+        return None;
+    }
+    let mut n: i128 = 0;
+    for d in whole.bytes().chain(fraction.bytes()).chain(std::iter::repeat_n(b'0', scale - fraction.len())) {
+        n = n.checked_mul(10)?.checked_add(i128::from(d - b'0'))?;
+    }
+    (n < 10_i128.checked_pow(u32::from(precision))?).then_some(if negative { -n } else { n })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    #[test]
+    fn numbers_are_exact_or_refused() {
+        for (text, want) in [
+            ("12", Some(1200)),
+            ("12.5", Some(1250)),
+            ("-0.01", Some(-1)),
+            ("0012.30", Some(1230)),
+            ("9999999999.99", Some(999_999_999_999)),
+        ] {
+            assert_eq!(decimal(text, 12, 2), want, "{text}");
+        }
+        for bad in [
+            "",
+            "12,5",
+            "12.345",
+            "1e3",
+            "NaN",
+            "+1",
+            ".5",
+            "5.",
+            "1 000",
+            "12.3.4",
+            "99999999999.99",
+            "1e309",
+            "--1",
+        ] {
+            assert_eq!(decimal(bad, 12, 2), None, "{bad}");
+        }
+        for bad in ["", "12,5", "1.0", "+1", " 1", "9223372036854775808", "-", "0x1", "1e3", "²"] {
+            assert_eq!(integer(bad), None, "{bad}");
+        }
+        assert_eq!(integer("-9223372036854775808"), Some(i64::MIN));
+    }
+
+    proptest! {
+        #[test]
+        fn days_round_trip(n in -40_000_i32..2_600_000) {
+            prop_assert_eq!(from_days(n).map(days), Some(n));
+        }
+
+        #[test]
+        fn any_cents_read_back(n in 0_i128..1_000_000_000_000) {
+            let text = format!("{}.{:02}", n / 100, n % 100);
+            prop_assert_eq!(decimal(&text, 12, 2), (n < 1_000_000_000_000).then_some(n));
+        }
+    }
+}

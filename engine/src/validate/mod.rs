@@ -1,0 +1,26 @@
+//! From raw columns to accepted tables and quarantine: every record ends in exactly one of them.
+
+mod column;
+mod file;
+mod judge;
+mod keys;
+mod log;
+
+pub use file::{FileOutcome, Sink, validate_file};
+pub use judge::{Judged, Validator, accepted_schema, quarantine_schema};
+pub use log::{CodeCount, FindingLog};
+
+use crate::domain::Calendar;
+use crate::nomenclature::Nomenclatures;
+use chrono::NaiveDate;
+
+/// What every judgement may look at besides the records.
+#[derive(Clone, Copy)]
+pub struct Reference<'a> {
+    /// Code lists.
+    pub nomenclatures: &'a Nomenclatures,
+    /// School years.
+    pub calendar: &'a Calendar,
+    /// Date of the delivery: codes without a date of their own are judged at it.
+    pub delivery_date: NaiveDate,
+}
