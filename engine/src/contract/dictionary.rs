@@ -6,7 +6,7 @@ use std::fmt::Write as _;
 /// The dictionary of a table.
 pub fn dictionary(contract: &Contract) -> String {
     let mut out = format!(
-        "DICTIONNAIRE DE DONNÉES\nTable : {} ({})\n{}\n\nFichier CSV : UTF-8, séparateur « ; », première ligne d'en-tête, dates aaaa-mm-jj,\npoint décimal, valeurs multiples séparées par « | », durées en secondes.\n",
+        "DICTIONNAIRE DE DONNÉES\nTable : {} ({})\n{}\n\nFichier CSV (RFC 4180) : UTF-8, séparateur « , », fins de ligne CRLF, première ligne\nd'en-tête, dates aaaa-mm-jj, point décimal, valeurs multiples séparées par « | », durées en secondes.\n",
         contract.title, contract.name, contract.description
     );
     for column in &contract.columns {

@@ -29,6 +29,16 @@ struct TableSection {
     key: Vec<Spanned<String>>,
     /// `delivery`, or the name of a date or school-year column.
     school_year_from: Spanned<String>,
+    #[serde(default)]
+    delivery: DeliveryMode,
+}
+
+#[derive(Deserialize, PartialEq, Default)]
+#[serde(rename_all = "lowercase")]
+enum DeliveryMode {
+    #[default]
+    Complete,
+    Increment,
 }
 
 #[derive(Deserialize)]
@@ -327,6 +337,7 @@ pub(super) fn parse(file: &str, text: &str) -> Result<Contract> {
         key,
         input: Input { format, file_name, file_date: raw.input.file_date, encoding },
         partition,
+        snapshot: raw.table.delivery == DeliveryMode::Complete,
         max_rejected_share: raw.gate.max_rejected_share,
         columns,
     })

@@ -35,6 +35,9 @@ pub struct Contract {
     pub input: Input,
     /// Where the school year of a record comes from.
     pub partition: Partition,
+    /// A delivery holds everything and replaces the ones before it in its school year; otherwise
+    /// it adds records, and replaces those of the same key.
+    pub snapshot: bool,
     /// Share of rejected records above which the whole delivery is refused (0 to 1).
     pub max_rejected_share: f64,
     /// Columns, in order.

@@ -6,6 +6,7 @@ mod judge;
 mod keys;
 mod log;
 
+pub use column::{days, from_days};
 pub use file::{FileOutcome, Sink, validate_file};
 pub use judge::{Judged, Validator, accepted_schema, quarantine_schema};
 pub use log::{CodeCount, FindingLog};

@@ -1,0 +1,6 @@
+//! Elimination lists: what the rules make due, proposed to the archives. Nothing is deleted here.
+
+mod bordereau;
+mod list;
+
+pub use list::{BordereauRow, propose};

@@ -1,0 +1,230 @@
+//! A dataset is data: one TOML file says what is counted, along which dimensions, how protected.
+
+use crate::contract::{Contract, fault_at, toml_file};
+use crate::error::{ConfigFault, Error, Result};
+use serde::Deserialize;
+use std::collections::BTreeMap;
+use toml::Spanned;
+
+/// A dataset to publish.
+#[derive(Debug, Clone)]
+pub struct Dataset {
+    /// Name: folder and identifier.
+    pub name: String,
+    /// Title.
+    pub title: String,
+    /// Description.
+    pub description: String,
+    /// Table counted.
+    pub table: String,
+    /// Only the latest school year, or all.
+    pub latest_year_only: bool,
+    /// Columns brought from another table.
+    pub join: Option<Join>,
+    /// Dimensions read in a column, in order.
+    pub dimensions: Vec<Dimension>,
+    /// A last dimension made of several columns.
+    pub unpivot: Option<Unpivot>,
+    /// What is counted.
+    pub measure: Measure,
+    /// Cells of fewer contributors are masked.
+    pub threshold: Option<u64>,
+    /// Columns that identify a record of the table: a later delivery of the same one replaces it.
+    pub key: Vec<String>,
+    /// Whether a delivery replaces the ones before it in its school year.
+    pub snapshot: bool,
+}
+
+/// Columns of another table, found by an equality.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Join {
+    /// Other table.
+    pub table: String,
+    /// Column of the table counted.
+    pub left: String,
+    /// Column of the other table.
+    pub right: String,
+    /// Columns brought.
+    pub columns: Vec<String>,
+}
+
+/// A dimension.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Dimension {
+    /// Published name.
+    pub name: String,
+    /// Column.
+    pub column: String,
+    /// Title.
+    pub title: String,
+    /// Coarser dimension of the same hierarchy.
+    pub coarser: Option<String>,
+}
+
+/// A dimension whose values are columns.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Unpivot {
+    /// Published name.
+    pub dimension: String,
+    /// Title.
+    pub title: String,
+    /// Value → column.
+    pub columns: BTreeMap<String, String>,
+}
+
+/// What is counted.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Measure {
+    /// Published name.
+    pub name: String,
+    /// Title.
+    pub title: String,
+    /// Records, or the sum of the unpivoted columns.
+    pub kind: MeasureKind,
+}
+
+/// How a measure is made.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum MeasureKind {
+    /// Number of records.
+    Count,
+    /// Sum of the unpivoted columns.
+    Sum,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct DatasetFile {
+    dataset: Head,
+    join: Option<Join>,
+    #[serde(default)]
+    dimension: Vec<Dimension>,
+    unpivot: Option<Unpivot>,
+    measure: Measure,
+    protection: Option<Protection>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Head {
+    name: Spanned<String>,
+    title: String,
+    description: String,
+    table: Spanned<String>,
+    years: Years,
+}
+
+#[derive(Deserialize, PartialEq)]
+#[serde(rename_all = "lowercase")]
+enum Years {
+    Latest,
+    All,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Protection {
+    threshold: Spanned<u64>,
+}
+
+impl Dataset {
+    /// Reads a dataset against the contracts of its tables.
+    ///
+    /// # Errors
+    /// Every fault with its place.
+    pub fn load(file: &str, text: &str, contracts: &[Contract]) -> Result<Self> {
+        let raw: DatasetFile = toml_file(file, text)?;
+        let mut faults: Vec<ConfigFault> = Vec::new();
+        let at = raw.dataset.name.span().start;
+        let mut fault = |at: usize, message: String| faults.push(fault_at(file, text, at, message));
+        let name = raw.dataset.name.get_ref();
+        if name.is_empty() || !name.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-')
+        {
+            fault(at, "nom de jeu : lettres minuscules sans accent, chiffres et « - »".into());
+        }
+        let contract = |table: &str| contracts.iter().find(|c| c.name == table);
+        let own = contract(raw.dataset.table.get_ref());
+        if own.is_none() {
+            fault(
+                raw.dataset.table.span().start,
+                format!("aucun contrat ne décrit la table « {} »", raw.dataset.table.get_ref()),
+            );
+        }
+        let other = raw.join.as_ref().and_then(|j| contract(&j.table));
+        let mut need = |table: Option<&Contract>, column: &str| {
+            if table.is_some_and(|c| c.column(column).is_none()) {
+                fault(
+                    at,
+                    format!("colonne « {column} » absente de la table « {} »", table.map_or("", |c| &c.name)),
+                );
+            }
+        };
+        let brought = raw.join.as_ref().map(|j| j.columns.clone()).unwrap_or_default();
+        for d in raw.dimension.iter().filter(|d| !brought.contains(&d.column)) {
+            need(own, &d.column);
+        }
+        if let Some(join) = &raw.join {
+            need(own, &join.left);
+            need(other, &join.right);
+            brought.iter().for_each(|c| need(other, c));
+        }
+        if let Some(unpivot) = &raw.unpivot {
+            unpivot.columns.values().for_each(|c| need(own, c));
+        }
+        if raw.join.is_some() && other.is_none() {
+            fault(at, "aucun contrat ne décrit la table jointe".into());
+        }
+        if (raw.measure.kind == MeasureKind::Sum) != raw.unpivot.is_some() {
+            fault(
+                at,
+                "la mesure « sum » somme les colonnes de [unpivot], la mesure « count » n'en a pas".into(),
+            );
+        }
+        if raw.dimension.is_empty() {
+            fault(at, "au moins une [[dimension]] est nécessaire".into());
+        }
+        if let Some(protection) = &raw.protection {
+            if *protection.threshold.get_ref() < 2 {
+                fault(protection.threshold.span().start, "seuil : au moins 2".into());
+            }
+            if raw.dimension.len() != 2 || raw.unpivot.is_some() {
+                fault(protection.threshold.span().start, "la protection par seuil demande exactement deux dimensions : au-delà, la preuve qu'aucune cellule ne se recalcule n'est pas encore faite".into());
+            }
+        } else if own.is_some_and(|c| c.columns.iter().any(|c| c.personal != crate::contract::Personal::None))
+        {
+            fault(at, "la table porte des données personnelles : [protection] est obligatoire".into());
+        }
+        if !faults.is_empty() {
+            return Err(Error::Config(faults));
+        }
+        let own = own.ok_or_else(|| Error::Usage("table inconnue".into()))?;
+        Ok(Dataset {
+            name: raw.dataset.name.into_inner(),
+            title: raw.dataset.title,
+            description: raw.dataset.description,
+            table: raw.dataset.table.into_inner(),
+            latest_year_only: raw.dataset.years == Years::Latest,
+            join: raw.join,
+            dimensions: raw.dimension,
+            unpivot: raw.unpivot,
+            measure: raw.measure,
+            threshold: raw.protection.map(|p| p.threshold.into_inner()),
+            key: own.key.iter().filter_map(|k| own.columns.get(*k)).map(|c| c.name.to_string()).collect(),
+            snapshot: own.snapshot,
+        })
+    }
+
+    /// Names of all dimensions, in published order.
+    pub fn dimension_names(&self) -> Vec<&str> {
+        self.dimensions
+            .iter()
+            .map(|d| d.name.as_str())
+            .chain(self.unpivot.iter().map(|u| u.dimension.as_str()))
+            .collect()
+    }
+}

@@ -1,0 +1,128 @@
+//! Open data: aggregate, protect, audit, publish. Nothing else of the store may leave.
+
+mod aggregate;
+mod audit;
+mod dataset;
+mod protect;
+mod publish;
+mod table;
+
+pub use audit::{Interval, intervals, is_safe};
+pub use dataset::Dataset;
+pub use table::{Cell, Cube, TOTAL};
+
+use crate::error::{Error, Result};
+use crate::journal::NewEntry;
+use crate::run::{Counts, Run, Said};
+use crate::store::{Publication, Store, files};
+use chrono::NaiveDate;
+use serde_json::json;
+use std::path::{Path, PathBuf};
+
+/// A dataset made safe, in a folder of its own.
+pub struct Extracted {
+    /// Folder that may leave.
+    pub package: PathBuf,
+    /// Digest of `data.csv`: what decides whether a version is new.
+    pub data_digest: String,
+    /// Intervals of the masked cells; never leaves.
+    pub certificate: serde_json::Value,
+    /// Source records read, and those counted in the result.
+    pub counts: Counts,
+    /// Cells, and how many are masked.
+    pub cells: (usize, usize),
+}
+
+/// Aggregates, protects, audits and writes a dataset into `folder`.
+///
+/// # Errors
+/// [`Error::Refused`] when the audit finds a cell that can be computed back: nothing is written.
+pub fn build(
+    store: &Store,
+    dataset: &Dataset,
+    date: NaiveDate,
+    version: &str,
+    folder: &Path,
+) -> Result<Extracted> {
+    let (mut cube, counts) = aggregate::aggregate(store, dataset, date)?;
+    let mut certificate = json!({"dataset": dataset.name, "version": version, "masked": []});
+    if let Some(threshold) = dataset.threshold {
+        protect::protect(&mut cube, threshold)?;
+        let found = intervals(&cube)?;
+        if let Some(cell) = found.iter().find(|i| !is_safe(i, threshold)) {
+            return Err(Error::Refused {
+                code: "DISCLOSURE_AUDIT",
+                message: format!(
+                    "jeu « {} » : la cellule {} peut être calculée entre {} et {} ; rien n'est publié",
+                    dataset.name,
+                    cell.cell.join(" × "),
+                    cell.lower,
+                    cell.upper
+                ),
+            });
+        }
+        certificate =
+            json!({"dataset": dataset.name, "version": version, "threshold": threshold, "masked": found});
+    }
+    let data_digest = publish::write_package(dataset, &cube, version, folder)?;
+    let masked = cube.cells.iter().filter(|c| c.masked).count();
+    Ok(Extracted {
+        package: folder.to_path_buf(),
+        data_digest,
+        certificate,
+        counts,
+        cells: (cube.cells.len(), masked),
+    })
+}
+
+/// The extract step: every dataset, published when its data changed.
+///
+/// # Errors
+/// When the store fails, or an audit refuses.
+pub fn extract(run: &mut Run<'_>) -> Result<Said> {
+    let datasets = &run.rulebook.datasets;
+    let (mut total, mut outputs, mut details) = (Counts::default(), Vec::new(), Vec::new());
+    for (i, dataset) in datasets.iter().enumerate() {
+        let version = run.id.trim_start_matches(|c: char| !c.is_ascii_digit()).to_owned();
+        let work = run.store.work_dir(&format!("extract-{}", dataset.name))?;
+        let built = build(run.store, dataset, run.date, &version, &work.join("package"))?;
+        let previous = run.store.ledger.publications()?.into_iter().find(|p| p.dataset == dataset.name);
+        let path = match previous {
+            Some(p) if p.digest == built.data_digest => p.path,
+            _ => publish_version(run, dataset, &version, &built)?,
+        };
+        total.read += built.counts.read;
+        total.accepted += built.counts.accepted;
+        total.excluded += built.counts.excluded;
+        details
+            .push(format!("{} : {} cellules dont {} masquées", dataset.name, built.cells.0, built.cells.1));
+        outputs.push(path);
+        files::remove_dir(&work)?;
+        run.progress.advance(i as u64 + 1, datasets.len() as u64);
+    }
+    Ok(Said { counts: total, outputs, detail: details.join("\n"), ..Said::default() })
+}
+
+fn publish_version(run: &mut Run<'_>, dataset: &Dataset, version: &str, built: &Extracted) -> Result<String> {
+    let path = format!("publications/{}/{version}", dataset.name);
+    let mut certificate =
+        serde_json::to_string_pretty(&built.certificate).map_err(|e| Error::Write(e.to_string()))?;
+    certificate.push('\n');
+    let proof = format!("certificates/{}/{version}/audit.json", dataset.name);
+    files::write_atomic(&run.store.path(&proof), certificate.as_bytes())?;
+    files::publish(&built.package, &run.store.path(&path))?;
+    let row = Publication {
+        dataset: dataset.name.clone(),
+        version: version.to_owned(),
+        path: path.clone(),
+        digest: built.data_digest.clone(),
+        run_id: run.id.clone(),
+    };
+    let payload = json!({"dataset": row.dataset, "version": version, "data_sha256": row.digest, "cells": built.cells.0, "masked": built.cells.1});
+    let (at, date) = (run.now(), run.date.to_string());
+    run.store.ledger.transact(|tx| {
+        tx.publication(&row)?;
+        tx.journal(&NewEntry { at: &at, date: &date, run_id: &run.id, kind: "dataset_published", payload })
+    })?;
+    Ok(path)
+}

@@ -1,0 +1,144 @@
+//! The open-data package: CSV, Parquet, descriptor, README, checksums. Conventions of SDMX for
+//! totals and statuses; a masked cell has one public code, whatever the reason for masking it.
+
+use super::dataset::Dataset;
+use super::table::Cube;
+use crate::domain::Digest;
+use crate::error::{Error, Result};
+use crate::store::{PartWriter, files};
+use arrow::array::{ArrayRef, Int64Array, StringArray};
+use arrow::datatypes::{DataType, Field, Schema};
+use arrow::record_batch::RecordBatch;
+use serde_json::{Value, json};
+use std::path::Path;
+use std::sync::Arc;
+
+/// Writes the package into `folder`; the digest of `data.csv`.
+///
+/// # Errors
+/// When the disk refuses.
+pub fn write_package(dataset: &Dataset, cube: &Cube, version: &str, folder: &Path) -> Result<String> {
+    let csv = csv(dataset, cube)?;
+    let data_digest = Digest::of(&csv).to_string();
+    files::write_atomic(&folder.join("data.csv"), &csv)?;
+    let parquet_digest = parquet(dataset, cube, &folder.join("data.parquet"))?;
+    let descriptor = descriptor(dataset, version, &csv, &parquet_digest);
+    let mut text = serde_json::to_string_pretty(&descriptor).map_err(|e| Error::Write(e.to_string()))?;
+    text.push('\n');
+    files::write_atomic(&folder.join("datapackage.json"), text.as_bytes())?;
+    files::write_atomic(&folder.join("README.md"), readme(dataset, cube, version).as_bytes())?;
+    let mut sums = String::new();
+    for name in ["README.md", "data.csv", "data.parquet", "datapackage.json"] {
+        let bytes = std::fs::read(folder.join(name)).map_err(|e| Error::io(folder.join(name), e))?;
+        sums.push_str(&format!("{}  {name}\n", Digest::of(&bytes)));
+    }
+    files::write_atomic(&folder.join("SHA256SUMS"), sums.as_bytes())?;
+    Ok(data_digest)
+}
+
+fn status_name(dataset: &Dataset) -> String {
+    format!("{}_statut", dataset.measure.name)
+}
+
+fn csv(dataset: &Dataset, cube: &Cube) -> Result<Vec<u8>> {
+    let mut writer = csv::WriterBuilder::new()
+        .delimiter(b';')
+        .terminator(csv::Terminator::Any(b'\n'))
+        .from_writer(b"\xEF\xBB\xBF".to_vec());
+    let fault = |e: csv::Error| Error::Write(e.to_string());
+    let mut header: Vec<String> = dataset.dimension_names().into_iter().map(str::to_owned).collect();
+    header.extend([dataset.measure.name.clone(), status_name(dataset)]);
+    writer.write_record(&header).map_err(fault)?;
+    for cell in &cube.cells {
+        let value = if cell.masked { String::new() } else { cell.value.to_string() };
+        let status = if cell.masked { "C" } else { "F" };
+        writer
+            .write_record(cell.codes.iter().map(String::as_str).chain([value.as_str(), status]))
+            .map_err(fault)?;
+    }
+    writer.into_inner().map_err(|e| Error::Write(e.to_string()))
+}
+
+fn parquet(dataset: &Dataset, cube: &Cube, path: &Path) -> Result<Digest> {
+    let mut fields: Vec<Field> =
+        dataset.dimension_names().into_iter().map(|n| Field::new(n, DataType::Utf8, false)).collect();
+    fields.push(Field::new(&dataset.measure.name, DataType::Int64, true));
+    fields.push(Field::new(status_name(dataset), DataType::Utf8, false));
+    let schema = Arc::new(Schema::new(fields));
+    let mut columns: Vec<ArrayRef> = (0..cube.dimensions)
+        .map(|d| {
+            Arc::new(StringArray::from_iter_values(
+                cube.cells.iter().map(|c| c.codes.get(d).map_or("", String::as_str)),
+            )) as ArrayRef
+        })
+        .collect();
+    let published = |c: &super::table::Cell| (!c.masked).then(|| i64::try_from(c.value).unwrap_or(i64::MAX));
+    columns.push(Arc::new(Int64Array::from_iter(cube.cells.iter().map(published))));
+    columns.push(Arc::new(StringArray::from_iter_values(
+        cube.cells.iter().map(|c| if c.masked { "C" } else { "F" }),
+    )));
+    let mut writer = PartWriter::create(path, schema.clone())?;
+    writer.write(&RecordBatch::try_new(schema, columns)?)?;
+    Ok(writer.finish()?.1)
+}
+
+fn descriptor(dataset: &Dataset, version: &str, csv: &[u8], parquet_digest: &Digest) -> Value {
+    let mut fields: Vec<Value> = dataset
+        .dimensions
+        .iter()
+        .map(|d| {
+            json!({"name": d.name, "type": "string", "title": d.title, "constraints": {"required": true},
+                   "cartulaire:role": "dimension", "cartulaire:hierarchy": d.coarser})
+        })
+        .collect();
+    if let Some(u) = &dataset.unpivot {
+        fields.push(
+            json!({"name": u.dimension, "type": "string", "title": u.title, "constraints": {"required": true},
+                           "cartulaire:role": "dimension", "cartulaire:hierarchy": null}),
+        );
+    }
+    fields.push(json!({"name": dataset.measure.name, "type": "integer", "title": dataset.measure.title,
+                       "cartulaire:role": "measure", "cartulaire:additive": true}));
+    fields.push(json!({"name": status_name(dataset), "type": "string",
+                       "title": "Statut : F publié, C masqué (secret statistique)",
+                       "constraints": {"required": true, "enum": ["F", "C"]}, "cartulaire:role": "status"}));
+    let schema = json!({"fields": fields, "missingValues": [""], "primaryKey": dataset.dimension_names()});
+    json!({
+        "name": dataset.name, "title": dataset.title, "description": dataset.description, "version": version,
+        "licenses": [{"name": "etalab-2.0", "title": "Licence Ouverte 2.0", "path": "https://www.etalab.gouv.fr/licence-ouverte-open-licence"}],
+        "resources": [
+            {"name": "data", "path": "data.csv", "profile": "tabular-data-resource", "format": "csv", "mediatype": "text/csv",
+             "encoding": "utf-8-sig", "dialect": {"delimiter": ";", "lineTerminator": "\n"},
+             "bytes": csv.len(), "hash": format!("sha256:{}", Digest::of(csv)), "schema": schema},
+            {"name": "data-parquet", "path": "data.parquet", "format": "parquet", "mediatype": "application/vnd.apache.parquet",
+             "hash": format!("sha256:{parquet_digest}")},
+        ],
+    })
+}
+
+fn readme(dataset: &Dataset, cube: &Cube, version: &str) -> String {
+    let masked = cube.cells.iter().filter(|c| c.masked).count();
+    let protection = dataset.threshold.map_or_else(
+        || "Ce jeu ne compte pas de personnes : aucune cellule n'est masquée.".to_owned(),
+        |threshold| {
+            format!(
+                "Une cellule de moins de {threshold} personnes est masquée, ainsi que celles qui permettraient de la recalculer \
+                 à partir des totaux. {masked} cellules sur {} sont masquées. Avant la publication, l'intervalle exact que l'on peut \
+                 déduire de chacune a été calculé : aucune n'est déterminée, et toutes peuvent atteindre {threshold}.",
+                cube.cells.len()
+            )
+        },
+    );
+    format!(
+        "# {}\n\n{}\n\nVersion {version}. Licence Ouverte 2.0 (etalab-2.0).\n\n## Fichiers\n\n\
+         - `data.csv` : séparateur « ; », UTF-8 avec BOM, point décimal.\n\
+         - `data.parquet` : les mêmes lignes, typées.\n\
+         - `datapackage.json` : description des colonnes (Table Schema).\n\
+         - `SHA256SUMS` : empreintes.\n\n## Lecture\n\n\
+         `_T` est le total d'une dimension. Une combinaison absente vaut zéro. La colonne `{}` vaut `F` (publié) ou `C` (masqué).\n\n\
+         ## Protection\n\n{protection}\n",
+        dataset.title,
+        dataset.description,
+        status_name(dataset)
+    )
+}

@@ -1,0 +1,259 @@
+//! Receives deliveries: the inbox is only read, bytes are kept as they came in `received/`, named
+//! by their digest; what was taken is known from the ledger.
+
+use crate::codes::Code;
+use crate::contract::{Contract, Format};
+use crate::domain::{Digest, DigestReader};
+use crate::error::{IoContext, Result};
+use crate::journal::NewEntry;
+use crate::run::{Counts, Run, Said};
+use crate::store::{DeliveredFile, Delivery, Refusal, Store, files};
+use chrono::NaiveDate;
+use serde_json::json;
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs::File;
+use std::io::{Read, Seek, SeekFrom};
+use std::path::{Path, PathBuf};
+
+/// Suffixes that transfer tools give to files they have not finished.
+const PARTIAL: &[&str] = &[".part", ".tmp", ".partial", ".filepart", ".crdownload"];
+
+/// A file of the inbox, and what its name says.
+struct Arrival<'a> {
+    path: PathBuf,
+    name: String,
+    /// Contract, name of the delivery, its date.
+    known: Option<(&'a Contract, String, NaiveDate)>,
+    partial_name: bool,
+}
+
+/// What receiving a file would do, or did.
+enum Fate {
+    Taken(DeliveredFile),
+    Already { run_id: String },
+    Refused { code: Code, sha256: String, message: String },
+}
+
+/// What a file name says by the conventions of the contracts.
+pub fn recognise<'a>(contracts: &'a [Contract], name: &str) -> Option<(&'a Contract, String, NaiveDate)> {
+    contracts.iter().find_map(|c| {
+        let found = c.input.file_name.as_ref()?.captures(name)?;
+        let date = c.input.file_date.parse(found.name("date")?.as_str())?;
+        let delivery = found.name("delivery").map_or(name, |m| m.as_str());
+        Some((c, delivery.to_owned(), date))
+    })
+}
+
+fn arrivals<'a>(inbox: &Path, contracts: &'a [Contract]) -> Result<Vec<Arrival<'a>>> {
+    std::fs::read_dir(inbox).at(inbox)?;
+    let mut out = Vec::new();
+    for path in files::list(inbox)? {
+        let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+        if name.starts_with('.') {
+            continue;
+        }
+        let suffix = PARTIAL.iter().find(|s| name.to_ascii_lowercase().ends_with(**s));
+        let bare = suffix.and_then(|s| name.get(..name.len() - s.len())).unwrap_or(&name);
+        let known = recognise(contracts, bare);
+        out.push(Arrival { path: path.clone(), known, partial_name: suffix.is_some(), name });
+    }
+    out.sort_by(|a, b| a.name.cmp(&b.name));
+    Ok(out)
+}
+
+/// Names of the files that a run would take or refuse for the first time.
+///
+/// # Errors
+/// When the inbox or the ledger cannot be read.
+pub fn news(store: &Store, inbox: &Path, contracts: &[Contract]) -> Result<Vec<String>> {
+    let mut out = Vec::new();
+    for arrival in arrivals(inbox, contracts)? {
+        let sha256 = if arrival.partial_name { String::new() } else { digest(&arrival.path)?.to_string() };
+        let known = store.ledger.received_by(&sha256)?.is_some()
+            || store.ledger.refused_by(&arrival.name, &sha256)?.is_some();
+        if !known {
+            out.push(arrival.name);
+        }
+    }
+    Ok(out)
+}
+
+fn digest(path: &Path) -> Result<Digest> {
+    let mut reader = DigestReader::new(File::open(path).at(path)?);
+    std::io::copy(&mut reader, &mut std::io::sink()).at(path)?;
+    Ok(reader.finish().0)
+}
+
+/// The receiving step. Counts are files: accepted are those of this run, excluded those of an
+/// earlier run and those that wait for a file of the same delivery.
+///
+/// # Errors
+/// When the inbox, the store or the ledger fail.
+pub fn receive(run: &mut Run<'_>) -> Result<Said> {
+    let contracts = &run.rulebook.contracts;
+    let arrivals = arrivals(run.inbox, contracts)?;
+    let work = run.store.work_dir("receive")?;
+    let mut counts = Counts { read: arrivals.len() as u64, ..Counts::default() };
+    let mut groups: BTreeMap<(NaiveDate, String, String), Vec<DeliveredFile>> = BTreeMap::new();
+    let mut waiting: BTreeSet<String> = BTreeSet::new();
+    let mut refusals = Vec::new();
+    for (i, arrival) in arrivals.iter().enumerate() {
+        run.progress.advance(i as u64 + 1, arrivals.len() as u64);
+        match fate(run.store, arrival, &work)? {
+            Fate::Taken(file) => {
+                if let Some((contract, delivery, date)) = &arrival.known {
+                    groups.entry((*date, contract.source.clone(), delivery.clone())).or_default().push(file);
+                }
+            }
+            Fate::Already { run_id } if run_id == run.id => counts.accepted += 1,
+            Fate::Already { .. } => counts.excluded += 1,
+            Fate::Refused { code, sha256, message } => {
+                counts.rejected += 1;
+                if let (Code::RecvPartial, Some((_, delivery, _))) = (code, &arrival.known) {
+                    waiting.insert(delivery.clone());
+                }
+                let name = arrival.name.clone();
+                refusals.push(Refusal {
+                    name,
+                    sha256,
+                    code: code.to_string(),
+                    message,
+                    run_id: run.id.clone(),
+                });
+            }
+        }
+    }
+    for refusal in refusals {
+        if run.store.ledger.refused_by(&refusal.name, &refusal.sha256)?.is_none() {
+            let payload = json!({"name_sha256": Digest::of(refusal.name.as_bytes()).to_string(), "sha256": refusal.sha256, "code": refusal.code});
+            let (at, date) = (run.now(), run.date.to_string());
+            run.store.ledger.transact(|tx| {
+                tx.refusal(&refusal)?;
+                tx.journal(&NewEntry { at: &at, date: &date, run_id: &run.id, kind: "file_refused", payload })
+            })?;
+        }
+    }
+    let mut taken_bytes = 0;
+    for ((date, source, name), mut group) in groups {
+        if waiting.contains(&name) {
+            counts.excluded += group.len() as u64;
+            continue;
+        }
+        group.sort_by(|a, b| a.name.cmp(&b.name));
+        let digests = group.iter().map(|f| f.sha256.as_str());
+        let id = Digest::of_lines([source.as_str(), &name].into_iter().chain(digests)).short(16);
+        for file in &mut group {
+            file.delivery_id.clone_from(&id);
+            let place = format!("received/{}/{}", file.sha256.get(..2).unwrap_or_default(), file.sha256);
+            files::publish(&work.join(&file.sha256), &run.store.path(&place))?;
+            taken_bytes += file.size;
+        }
+        counts.accepted += group.len() as u64;
+        let delivery = Delivery { id, source, name, delivery_date: date.to_string(), run_id: run.id.clone() };
+        let payload = json!({
+            "delivery": delivery.id, "source": delivery.source, "delivery_date": delivery.delivery_date,
+            "files": group.iter().map(|f| json!({"sha256": f.sha256, "size": f.size, "table": f.table_name})).collect::<Vec<_>>(),
+        });
+        let (at, logical) = (run.now(), run.date.to_string());
+        run.store.ledger.transact(|tx| {
+            tx.delivery(&delivery, &group)?;
+            tx.journal(&NewEntry {
+                at: &at,
+                date: &logical,
+                run_id: &run.id,
+                kind: "delivery_received",
+                payload,
+            })
+        })?;
+    }
+    files::remove_dir(&work)?;
+    let refused: Vec<String> = run
+        .store
+        .ledger
+        .refusals(&run.id)?
+        .iter()
+        .map(|r| format!("{} : [{}] {}", r.name, r.code, r.message))
+        .collect();
+    let mut detail = format!("{} fichiers reçus ({} Kio)", counts.accepted, taken_bytes / 1024);
+    if counts.excluded > 0 {
+        detail.push_str(&format!(", {} déjà reçus ou en attente", counts.excluded));
+    }
+    refused.iter().for_each(|r| detail.push_str(&format!("\n{r}")));
+    Ok(Said { counts, detail, ..Said::default() })
+}
+
+/// Reads a file once: copy, digest, and the checks that tell a whole file from half of one.
+fn fate(store: &Store, arrival: &Arrival<'_>, work: &Path) -> Result<Fate> {
+    let refused = |code: Code, sha256: String, message: &str| Fate::Refused {
+        code,
+        sha256,
+        message: message.to_owned(),
+    };
+    if arrival.partial_name {
+        return Ok(refused(
+            Code::RecvPartial,
+            String::new(),
+            "transfert en cours : le suffixe du nom dit que le fichier n'est pas complet",
+        ));
+    }
+    let path = &arrival.path;
+    let before = std::fs::metadata(path).at(path)?;
+    let aside = work.join("incoming");
+    let mut input = DigestReader::new(File::open(path).at(path)?);
+    let mut output = File::create(&aside).at(&aside)?;
+    std::io::copy(&mut input, &mut output).at(path)?;
+    let (sha256, size) = input.finish();
+    let sha256 = sha256.to_string();
+    if let Some(run_id) = store.ledger.received_by(&sha256)? {
+        return Ok(Fate::Already { run_id });
+    }
+    let Some((contract, _, _)) = &arrival.known else {
+        return Ok(refused(
+            Code::RecvName,
+            sha256,
+            "aucune source n'attend ce nom de fichier : comparez-le aux conventions (`cartulaire check`)",
+        ));
+    };
+    if size == 0 {
+        return Ok(refused(Code::RecvEmpty, sha256, "le fichier est vide"));
+    }
+    let after = std::fs::metadata(path).at(path)?;
+    if before.len() != size || after.len() != size || before.modified().ok() != after.modified().ok() {
+        return Ok(refused(
+            Code::RecvPartial,
+            sha256,
+            "le fichier a changé pendant la lecture : attendez la fin du transfert",
+        ));
+    }
+    if let Some(message) = unfinished(contract, &aside)? {
+        return Ok(refused(Code::RecvPartial, sha256, message));
+    }
+    output.sync_all().at(&aside)?;
+    std::fs::rename(&aside, work.join(&sha256)).at(&aside)?;
+    Ok(Fate::Taken(DeliveredFile {
+        sha256,
+        delivery_id: String::new(),
+        name: arrival.name.clone(),
+        size: i64::try_from(size).unwrap_or(i64::MAX),
+        table_name: contract.name.clone(),
+    }))
+}
+
+/// Every source ends its files in a known way: a table with a line feed, AAF with its root's end.
+fn unfinished(contract: &Contract, path: &Path) -> Result<Option<&'static str>> {
+    let mut file = File::open(path).at(path)?;
+    let length = file.metadata().at(path)?.len();
+    file.seek(SeekFrom::Start(length.saturating_sub(512))).at(path)?;
+    let mut tail = Vec::new();
+    file.read_to_end(&mut tail).at(path)?;
+    let text = String::from_utf8_lossy(&tail);
+    Ok(match contract.input.format {
+        Format::Csv { .. } if !text.ends_with('\n') => {
+            Some("la dernière ligne n'a pas de fin : le fichier est sans doute coupé")
+        }
+        Format::Aaf { .. } if !text.trim_end().ends_with("</ficAlimMENESR>") => {
+            Some("la balise de fin </ficAlimMENESR> manque : le fichier est sans doute coupé")
+        }
+        _ => None,
+    })
+}

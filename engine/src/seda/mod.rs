@@ -1,0 +1,9 @@
+//! SEDA packages (SIP) of the records to be kept for good. SEDA words stay inside this module.
+
+mod content;
+mod manifest;
+mod package;
+mod profile;
+
+pub use package::package;
+pub use profile::{ClassProfile, Profile};

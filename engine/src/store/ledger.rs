@@ -1,0 +1,571 @@
+//! The ledger: one SQLite file, durable writes, strict tables.
+
+use crate::error::{Error, Result};
+use crate::journal::{Entry, NewEntry};
+use chrono::NaiveDate;
+use rusqlite::types::FromSql;
+use rusqlite::{Connection, OptionalExtension, Row, ToSql, Transaction, params};
+use std::path::Path;
+
+/// Version of the tables; a ledger of another version is not opened.
+const SCHEMA_VERSION: &str = "1";
+
+/// Open ledger.
+pub struct Ledger {
+    db: Connection,
+}
+
+macro_rules! rows {
+    ($( $(#[$doc:meta])* $name:ident { $( $(#[$fdoc:meta])* $field:ident : $kind:ty ),* $(,)? } )*) => { $(
+        $(#[$doc])*
+        #[derive(Debug, Clone, PartialEq, Eq)]
+        pub struct $name { $( $(#[$fdoc])* pub $field: $kind, )* }
+
+        impl $name {
+            const COLUMNS: &'static str = concat!($( ", ", stringify!($field) ),*);
+
+            fn read(row: &Row<'_>) -> rusqlite::Result<Self> {
+                Ok($name { $( $field: get(row, stringify!($field))?, )* })
+            }
+
+            fn insert(&self, tx: &Transaction<'_>, table: &str) -> Result<()> {
+                let columns = Self::COLUMNS.trim_start_matches(", ");
+                let marks = vec!["?"; columns.split(", ").count()].join(", ");
+                let values: Vec<&dyn ToSql> = vec![ $( &self.$field ),* ];
+                tx.prepare_cached(&format!("INSERT INTO {table} ({columns}) VALUES ({marks})"))?.execute(values.as_slice())?;
+                Ok(())
+            }
+        }
+    )* };
+}
+
+fn get<T: FromSql>(row: &Row<'_>, name: &str) -> rusqlite::Result<T> {
+    row.get(name)
+}
+
+rows! {
+    /// A run of a job for a logical date. Revisions above 1 exist when new deliveries came after
+    /// the date's run had ended.
+    RunRow {
+        /// `nightly-2026-01-12`, then `nightly-2026-01-12.2`…
+        id: String, /// Job.
+        job: String, /// `yyyy-mm-dd`.
+        logical_date: String, /// From 1.
+        revision: i64, /// running, ok, gated, failed.
+        status: String,
+    }
+    /// A finished step.
+    StepRow {
+        /// Run.
+        run_id: String, /// Order in the run.
+        ordinal: i64, /// Step.
+        name: String, /// ok or gated.
+        status: String, /// Records read.
+        read: i64, /// Accepted.
+        accepted: i64, /// Rejected.
+        rejected: i64, /// Excluded.
+        excluded: i64, /// JSON list of paths.
+        outputs: String, /// French sentence for people.
+        detail: String, /// Time spent.
+        millis: i64,
+    }
+    /// Files of one export, as received.
+    Delivery {
+        /// Digest of its content, shortened.
+        id: String, /// Source.
+        source: String, /// Name common to the files.
+        name: String, /// Date in the names.
+        delivery_date: String, /// Run that received it.
+        run_id: String,
+    }
+    /// One received file.
+    DeliveredFile {
+        /// Digest; also its name in `received/`.
+        sha256: String, /// Delivery.
+        delivery_id: String, /// Name as received.
+        name: String, /// Bytes.
+        size: i64, /// Table it feeds.
+        table_name: String,
+    }
+    /// A file that was not taken.
+    Refusal {
+        /// Name in the inbox.
+        name: String, /// Digest, empty when not read.
+        sha256: String, /// Code.
+        code: String, /// French text.
+        message: String, /// Run.
+        run_id: String,
+    }
+    /// What became of a delivery.
+    IngestRow {
+        /// Delivery.
+        delivery_id: String, /// Run.
+        run_id: String, /// accepted or refused.
+        status: String, /// Records.
+        read: i64, /// Accepted.
+        accepted: i64, /// Quarantined.
+        rejected: i64, /// JSON of the quality figures.
+        quality: String,
+    }
+    /// One Parquet file of a table.
+    Snapshot {
+        /// Path below the root.
+        path: String, /// Table.
+        table_name: String, /// Class that the retention rules speak of.
+        record_class: String, /// Partition.
+        annee_scolaire: String, /// Delivery.
+        delivery_id: String, /// Its date.
+        delivery_date: String, /// Rows.
+        rows: i64, /// Digest.
+        sha256: String,
+    }
+    /// A published version.
+    Publication {
+        /// Dataset.
+        dataset: String, /// Version.
+        version: String, /// Folder.
+        path: String, /// Digest of its SHA256SUMS.
+        digest: String, /// Run.
+        run_id: String,
+    }
+    /// A proposed elimination list.
+    ListRow {
+        /// List.
+        id: String, /// Digest of the canonical list.
+        digest: String, /// Folder.
+        path: String, /// Records.
+        records: i64, /// State.
+        status: String, /// Logical date.
+        proposed_on: String, /// Run.
+        run_id: String,
+    }
+    /// A package.
+    SipRow {
+        /// Package.
+        id: String, /// Class.
+        record_class: String, /// School year.
+        annee_scolaire: String, /// Folder.
+        path: String, /// Digest of the zip.
+        sha512: String, /// Records.
+        records: i64, /// Run.
+        run_id: String,
+    }
+}
+
+impl Ledger {
+    pub(super) fn create(path: &Path) -> Result<Self> {
+        let ledger = Self::connect(path)?;
+        let exists: bool =
+            ledger
+                .db
+                .query_row("SELECT count(*) > 0 FROM sqlite_schema WHERE name = 'meta'", [], |r| r.get(0))?;
+        if !exists {
+            let sql = include_str!("schema.sql");
+            ledger.db.execute_batch(&format!(
+                "BEGIN;\n{sql}\nINSERT INTO meta VALUES ('schema_version', '{SCHEMA_VERSION}'), ('mirrored_seq', '0');\nCOMMIT;"
+            ))?;
+        }
+        ledger.check_version(path)?;
+        Ok(ledger)
+    }
+
+    pub(super) fn open(path: &Path) -> Result<Self> {
+        // A crash while creating leaves a file without tables: creating again is harmless.
+        Self::create(path)
+    }
+
+    fn connect(path: &Path) -> Result<Self> {
+        let db = Connection::open(path)?;
+        db.execute_batch("PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA foreign_keys = ON; PRAGMA trusted_schema = OFF;")?;
+        Ok(Ledger { db })
+    }
+
+    fn check_version(&self, path: &Path) -> Result<()> {
+        let found = self.meta("schema_version")?.unwrap_or_default();
+        if found != SCHEMA_VERSION {
+            return Err(Error::Corrupt(format!(
+                "« {} » est en version {found}, ce programme lit la version {SCHEMA_VERSION}",
+                path.display()
+            )));
+        }
+        Ok(())
+    }
+
+    /// All or nothing.
+    ///
+    /// # Errors
+    /// Those of the work; then nothing has changed.
+    pub fn transact<T>(&mut self, work: impl FnOnce(&Tx<'_>) -> Result<T>) -> Result<T> {
+        let tx = Tx(self.db.transaction()?);
+        let out = work(&tx)?;
+        tx.0.commit()?;
+        Ok(out)
+    }
+
+    fn all<T>(
+        &self,
+        sql: &str,
+        args: &[&dyn ToSql],
+        read: fn(&Row<'_>) -> rusqlite::Result<T>,
+    ) -> Result<Vec<T>> {
+        let mut statement = self.db.prepare_cached(sql)?;
+        let rows = statement.query_map(args, read)?.collect::<rusqlite::Result<Vec<T>>>()?;
+        Ok(rows)
+    }
+
+    fn meta(&self, key: &str) -> Result<Option<String>> {
+        Ok(self.db.query_row("SELECT value FROM meta WHERE key = ?", [key], |r| r.get(0)).optional()?)
+    }
+
+    /// Runs of a job at a date, by revision; of all jobs when `job` is empty, newest first.
+    ///
+    /// # Errors
+    /// Those of the ledger.
+    pub fn runs(&self, job: &str, date: Option<NaiveDate>) -> Result<Vec<RunRow>> {
+        let date = date.map(|d| d.to_string());
+        self.all(
+            "SELECT * FROM runs WHERE (?1 = '' OR job = ?1) AND (?2 IS NULL OR logical_date = ?2) ORDER BY logical_date DESC, revision",
+            &[&job, &date],
+            RunRow::read,
+        )
+    }
+
+    /// Start and end of the last work on a run.
+    ///
+    /// # Errors
+    /// Those of the ledger.
+    pub fn last_attempt(&self, run: &str) -> Result<Option<(String, Option<String>)>> {
+        let sql = "SELECT started_at, ended_at FROM attempts WHERE run_id = ? ORDER BY id DESC LIMIT 1";
+        Ok(self.db.query_row(sql, [run], |r| Ok((r.get(0)?, r.get(1)?))).optional()?)
+    }
+
+    /// Steps of a run that are done.
+    ///
+    /// # Errors
+    /// Those of the ledger.
+    pub fn steps(&self, run: &str) -> Result<Vec<StepRow>> {
+        self.all("SELECT * FROM steps WHERE run_id = ? ORDER BY ordinal", &[&run], StepRow::read)
+    }
+
+    /// Deliveries received by a run, or all; in order of date, source and name.
+    ///
+    /// # Errors
+    /// Those of the ledger.
+    pub fn deliveries(&self, run: Option<&str>) -> Result<Vec<Delivery>> {
+        self.all(
+            "SELECT * FROM deliveries WHERE ?1 IS NULL OR run_id = ?1 ORDER BY delivery_date, source, name, id",
+            &[&run],
+            Delivery::read,
+        )
+    }
+
+    /// Files of a delivery, in name order.
+    ///
+    /// # Errors
+    /// Those of the ledger.
+    pub fn files(&self, delivery: &str) -> Result<Vec<DeliveredFile>> {
+        self.all(
+            "SELECT * FROM files WHERE delivery_id = ? ORDER BY name, sha256",
+            &[&delivery],
+            DeliveredFile::read,
+        )
+    }
+
+    /// The run that received these bytes, if any.
+    ///
+    /// # Errors
+    /// Those of the ledger.
+    pub fn received_by(&self, sha256: &str) -> Result<Option<String>> {
+        let sql = "SELECT d.run_id FROM files f JOIN deliveries d ON d.id = f.delivery_id WHERE f.sha256 = ?";
+        Ok(self.db.query_row(sql, [sha256], |r| r.get(0)).optional()?)
+    }
+
+    /// The run that refused this file, if any.
+    ///
+    /// # Errors
+    /// Those of the ledger.
+    pub fn refused_by(&self, name: &str, sha256: &str) -> Result<Option<String>> {
+        let sql = "SELECT run_id FROM refusals WHERE name = ? AND sha256 = ?";
+        Ok(self.db.query_row(sql, [name, sha256], |r| r.get(0)).optional()?)
+    }
+
+    /// Files refused by a run.
+    ///
+    /// # Errors
+    /// Those of the ledger.
+    pub fn refusals(&self, run: &str) -> Result<Vec<Refusal>> {
+        self.all("SELECT * FROM refusals WHERE run_id = ? ORDER BY name, sha256", &[&run], Refusal::read)
+    }
+
+    /// What became of the deliveries of a run.
+    ///
+    /// # Errors
+    /// Those of the ledger.
+    pub fn ingests(&self, run: &str) -> Result<Vec<IngestRow>> {
+        self.all("SELECT * FROM ingests WHERE run_id = ? ORDER BY delivery_id", &[&run], IngestRow::read)
+    }
+
+    /// What became of a delivery.
+    ///
+    /// # Errors
+    /// Those of the ledger.
+    pub fn ingest_of(&self, delivery: &str) -> Result<Option<IngestRow>> {
+        Ok(self
+            .all("SELECT * FROM ingests WHERE delivery_id = ?", &[&delivery], IngestRow::read)?
+            .into_iter()
+            .next())
+    }
+
+    /// Deliveries received and not yet ingested, oldest first.
+    ///
+    /// # Errors
+    /// Those of the ledger.
+    pub fn pending(&self) -> Result<Vec<Delivery>> {
+        self.all(
+            "SELECT * FROM deliveries WHERE id NOT IN (SELECT delivery_id FROM ingests) ORDER BY delivery_date, source, name, id",
+            &[],
+            Delivery::read,
+        )
+    }
+
+    /// Every Parquet file of a table (of all tables when `table` is empty).
+    ///
+    /// # Errors
+    /// Those of the ledger.
+    pub fn snapshots(&self, table: &str) -> Result<Vec<Snapshot>> {
+        self.all(
+            "SELECT * FROM snapshots WHERE ?1 = '' OR table_name = ?1 ORDER BY path",
+            &[&table],
+            Snapshot::read,
+        )
+    }
+
+    /// Publications, newest version first.
+    ///
+    /// # Errors
+    /// Those of the ledger.
+    pub fn publications(&self) -> Result<Vec<Publication>> {
+        self.all("SELECT * FROM publications ORDER BY dataset, version DESC", &[], Publication::read)
+    }
+
+    /// Elimination lists, oldest first.
+    ///
+    /// # Errors
+    /// Those of the ledger.
+    pub fn lists(&self) -> Result<Vec<ListRow>> {
+        self.all("SELECT * FROM elimination_lists ORDER BY proposed_on, id", &[], ListRow::read)
+    }
+
+    /// Packages.
+    ///
+    /// # Errors
+    /// Those of the ledger.
+    pub fn sips(&self) -> Result<Vec<SipRow>> {
+        self.all("SELECT * FROM sips ORDER BY id", &[], SipRow::read)
+    }
+
+    /// The package that holds the records of a snapshot with a start of retention, if any.
+    ///
+    /// # Errors
+    /// Those of the ledger.
+    pub fn packaged_in(&self, snapshot: &str, start_date: &str) -> Result<Option<String>> {
+        let sql = "SELECT sip_id FROM sip_items WHERE snapshot = ? AND start_date = ?";
+        Ok(self.db.query_row(sql, [snapshot, start_date], |r| r.get(0)).optional()?)
+    }
+
+    /// Journal entries from `seq` on.
+    ///
+    /// # Errors
+    /// Those of the ledger.
+    pub fn journal_from(&self, seq: i64) -> Result<Vec<Entry>> {
+        self.all("SELECT * FROM journal WHERE seq >= ? ORDER BY seq", &[&seq], read_entry)
+    }
+
+    /// Journal entries of a logical date.
+    ///
+    /// # Errors
+    /// Those of the ledger.
+    pub fn journal_of(&self, date: &str) -> Result<Vec<Entry>> {
+        self.all("SELECT * FROM journal WHERE logical_date = ? ORDER BY seq", &[&date], read_entry)
+    }
+
+    /// Last entry whose mirror file is written.
+    ///
+    /// # Errors
+    /// Those of the ledger.
+    pub fn mirrored_seq(&self) -> Result<i64> {
+        Ok(self.meta("mirrored_seq")?.and_then(|v| v.parse().ok()).unwrap_or(0))
+    }
+
+    /// For each folder of the store, the files or folders that transactions named.
+    pub(super) fn named_paths(&self) -> Result<Vec<(&'static str, Vec<String>)>> {
+        let list = |sql: &str| self.all(sql, &[], |r| r.get::<_, String>(0));
+        let received = list("SELECT 'received/' || substr(sha256, 1, 2) || '/' || sha256 FROM files")?;
+        Ok(vec![
+            ("received", received),
+            ("tables", list("SELECT path FROM snapshots")?),
+            ("quarantine", list("SELECT path FROM quarantines")?),
+            ("reports", list("SELECT 'reports/' || id FROM runs")?),
+            ("publications", list("SELECT path FROM publications")?),
+            ("elimination", list("SELECT path FROM elimination_lists")?),
+            ("archives", list("SELECT path FROM sips")?),
+        ])
+    }
+}
+
+fn read_entry(row: &Row<'_>) -> rusqlite::Result<Entry> {
+    Ok(Entry {
+        seq: get(row, "seq")?,
+        at: get(row, "at")?,
+        date: get(row, "logical_date")?,
+        run_id: get(row, "run_id")?,
+        kind: get(row, "kind")?,
+        payload: get(row, "payload")?,
+        prev: get(row, "prev")?,
+        hash: get(row, "hash")?,
+    })
+}
+
+/// An open transaction.
+pub struct Tx<'a>(Transaction<'a>);
+
+impl Tx<'_> {
+    /// Opens a run, or marks it running again.
+    ///
+    /// # Errors
+    /// Those of the ledger.
+    pub fn open_run(&self, run: &RunRow, started_at: &str) -> Result<()> {
+        let known: bool =
+            self.0.query_row("SELECT count(*) > 0 FROM runs WHERE id = ?", [&run.id], |r| r.get(0))?;
+        match known {
+            true => {
+                self.0.execute("UPDATE runs SET status = 'running' WHERE id = ?", [&run.id]).map(|_| ())?
+            }
+            false => run.insert(&self.0, "runs")?,
+        }
+        self.0.execute(
+            "INSERT INTO attempts (run_id, started_at) VALUES (?, ?)",
+            [run.id.as_str(), started_at],
+        )?;
+        Ok(())
+    }
+
+    /// Closes a run.
+    ///
+    /// # Errors
+    /// Those of the ledger.
+    pub fn close_run(&self, run: &str, status: &str, ended_at: &str) -> Result<()> {
+        self.0.execute("UPDATE runs SET status = ? WHERE id = ?", [status, run])?;
+        let last = "(SELECT max(id) FROM attempts WHERE run_id = ?3)";
+        self.0.execute(
+            &format!("UPDATE attempts SET ended_at = ?1, outcome = ?2 WHERE id = {last}"),
+            [ended_at, status, run],
+        )?;
+        Ok(())
+    }
+
+    /// Records a finished step.
+    ///
+    /// # Errors
+    /// Those of the ledger; among them, counts that do not add up.
+    pub fn step(&self, step: &StepRow) -> Result<()> {
+        step.insert(&self.0, "steps")
+    }
+
+    /// Records a delivery and its files.
+    ///
+    /// # Errors
+    /// Those of the ledger.
+    pub fn delivery(&self, delivery: &Delivery, files: &[DeliveredFile]) -> Result<()> {
+        delivery.insert(&self.0, "deliveries")?;
+        files.iter().try_for_each(|f| f.insert(&self.0, "files"))
+    }
+
+    /// Records a refused file.
+    ///
+    /// # Errors
+    /// Those of the ledger.
+    pub fn refusal(&self, refusal: &Refusal) -> Result<()> {
+        refusal.insert(&self.0, "refusals")
+    }
+
+    /// Records what became of a delivery.
+    ///
+    /// # Errors
+    /// Those of the ledger.
+    pub fn ingest(
+        &self,
+        row: &IngestRow,
+        snapshots: &[Snapshot],
+        quarantines: &[(String, String, i64, String)],
+    ) -> Result<()> {
+        row.insert(&self.0, "ingests")?;
+        snapshots.iter().try_for_each(|s| s.insert(&self.0, "snapshots"))?;
+        for (path, table, rows, sha256) in quarantines {
+            self.0.execute(
+                "INSERT INTO quarantines (path, table_name, delivery_id, rows, sha256) VALUES (?, ?, ?, ?, ?)",
+                params![path, table, row.delivery_id, rows, sha256],
+            )?;
+        }
+        Ok(())
+    }
+
+    /// Records a publication.
+    ///
+    /// # Errors
+    /// Those of the ledger.
+    pub fn publication(&self, row: &Publication) -> Result<()> {
+        row.insert(&self.0, "publications")
+    }
+
+    /// Records a list.
+    ///
+    /// # Errors
+    /// Those of the ledger.
+    pub fn list(&self, row: &ListRow) -> Result<()> {
+        row.insert(&self.0, "elimination_lists")
+    }
+
+    /// Records a package and what it holds: (snapshot, start date, records).
+    ///
+    /// # Errors
+    /// Those of the ledger; among them, a record packaged twice.
+    pub fn sip(&self, row: &SipRow, items: &[(String, String, i64)]) -> Result<()> {
+        row.insert(&self.0, "sips")?;
+        for (snapshot, start, records) in items {
+            self.0.execute(
+                "INSERT INTO sip_items (sip_id, snapshot, start_date, records) VALUES (?, ?, ?, ?)",
+                params![row.id, snapshot, start, records],
+            )?;
+        }
+        Ok(())
+    }
+
+    /// Notes that the mirror files are written up to an entry.
+    ///
+    /// # Errors
+    /// Those of the ledger.
+    pub fn mirrored(&self, seq: i64) -> Result<()> {
+        self.0.execute("UPDATE meta SET value = ? WHERE key = 'mirrored_seq'", [seq.to_string()])?;
+        Ok(())
+    }
+
+    /// Adds to the journal, chained to the last entry.
+    ///
+    /// # Errors
+    /// Those of the ledger.
+    pub fn journal(&self, new: &NewEntry<'_>) -> Result<()> {
+        let last: Option<(i64, String)> = self
+            .0
+            .query_row("SELECT seq, hash FROM journal ORDER BY seq DESC LIMIT 1", [], |r| {
+                Ok((r.get(0)?, r.get(1)?))
+            })
+            .optional()?;
+        let entry = new.chained(last);
+        self.0.execute(
+            "INSERT INTO journal (seq, at, logical_date, run_id, kind, payload, prev, hash) VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+            params![entry.seq, entry.at, entry.date, entry.run_id, entry.kind, entry.payload, entry.prev, entry.hash],
+        )?;
+        Ok(())
+    }
+}

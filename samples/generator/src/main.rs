@@ -1,0 +1,140 @@
+//! Writes invented exports of the four sources in their real formats, with known faults, and the list of
+//! what must be found in them.
+
+mod aaf;
+mod bcn;
+mod crdc;
+mod dnma;
+mod ent;
+mod faults;
+mod frame;
+mod nomenclature;
+mod output;
+mod people;
+mod plan;
+mod rng;
+mod scope;
+mod world;
+
+use clap::{Parser, ValueEnum};
+use output::{Night, Result};
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+/// Generates a night of deliveries and `<out>.truth.json`.
+#[derive(Parser)]
+struct Args {
+    /// Folder of the deliveries.
+    #[arg(long, required_unless_present = "make_bcn")]
+    out: Option<PathBuf>,
+    /// Same seed, same bytes.
+    #[arg(long, default_value_t = 20_260_112)]
+    seed: u64,
+    /// Pupils of the school year 2025-2026.
+    #[arg(long, default_value_t = 2_000)]
+    pupils: u64,
+    /// One DNMA profiles file of this many rows instead of the usual weeks.
+    #[arg(long)]
+    dnma_rows: Option<u64>,
+    /// Only these sources (repeatable).
+    #[arg(long, value_enum)]
+    only: Vec<Source>,
+    /// Where `--make-bcn` writes.
+    #[arg(long, default_value = "samples/bcn")]
+    bcn: PathBuf,
+    /// Instead of a night, cuts the BCN rows in use out of the real tables of this folder.
+    #[arg(long, value_name = "FROM_DIR")]
+    make_bcn: Option<PathBuf>,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Source {
+    Ent,
+    Scope,
+    Dnma,
+    Crdc,
+}
+
+fn main() -> ExitCode {
+    match run(Args::parse()) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(e) => {
+            eprintln!("{e}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(args: Args) -> Result<()> {
+    if let Some(from) = args.make_bcn {
+        return bcn::make(&from, &args.bcn);
+    }
+    let Some(out) = args.out else { return Ok(()) };
+    let wanted = |source| args.only.is_empty() || args.only.contains(&source);
+    let world = world::World::new(args.seed, args.pupils);
+    let mut night = Night::create(out, args.seed, args.pupils)?;
+    // In the order of file names, which is that of the truth.
+    if wanted(Source::Crdc) {
+        crdc::write(&mut night, &world)?;
+    }
+    if wanted(Source::Ent) {
+        ent::write(&mut night, &world)?;
+    }
+    if wanted(Source::Scope) {
+        scope::write(&mut night, &world)?;
+    }
+    if wanted(Source::Dnma) {
+        match args.dnma_rows {
+            Some(rows) => dnma::write_rows(&mut night, rows)?,
+            None => dnma::write(&mut night, &world)?,
+        }
+    }
+    night.finish()?;
+    let wrong: u64 = night.findings.values().sum();
+    eprintln!("{} records, {wrong} wrong", night.records);
+    for (code, count) in &night.findings {
+        eprintln!("{count:8} {code}");
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Column names of a shipped contract.
+    fn contract(name: &str) -> Vec<String> {
+        let path = format!("{}/../../engine/contracts/{name}.toml", env!("CARGO_MANIFEST_DIR"));
+        let text = std::fs::read_to_string(path).unwrap();
+        let (_, columns) = text.split_once("[[column]]").unwrap();
+        columns
+            .lines()
+            .filter_map(|l| l.strip_prefix("name = \"")?.strip_suffix('"'))
+            .map(str::to_owned)
+            .collect()
+    }
+
+    #[test]
+    fn columns_are_those_of_the_contracts_in_their_order() {
+        let words = |t: &str| t.split_whitespace().map(str::to_owned).collect::<Vec<_>>();
+        let list = |t: &[&str]| t.iter().map(ToString::to_string).collect::<Vec<_>>();
+        for (name, ours) in [
+            ("ent_eleve", words(aaf::ELEVE)),
+            ("ent_etablissement", words(aaf::ETABLISSEMENT)),
+            ("ent_matiere", words(aaf::MATIERE)),
+            ("ent_mef", words(aaf::MEF)),
+            ("ent_personnel", words(aaf::PERSONNEL)),
+            ("ent_responsable", words(aaf::RESPONSABLE)),
+            ("scope_structures", list(scope::STRUCTURES)),
+            ("scope_services", list(scope::SERVICES)),
+            ("scope_seances", list(scope::SEANCES)),
+            ("scope_appartenances", list(scope::APPARTENANCES)),
+            ("scope_enseignants", list(scope::ENSEIGNANTS)),
+            ("dnma_profils", dnma::profil_columns()),
+            ("dnma_appareils", dnma::appareil_columns()),
+            ("crdc_droits", list(crdc::DROITS)),
+        ] {
+            assert_eq!(ours, contract(name), "{name}");
+        }
+    }
+}
