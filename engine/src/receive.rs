@@ -44,10 +44,18 @@ pub fn recognise<'a>(contracts: &'a [Contract], name: &str) -> Option<(&'a Contr
     })
 }
 
-fn arrivals<'a>(inbox: &Path, contracts: &'a [Contract]) -> Result<Vec<Arrival<'a>>> {
+/// Files of an inbox, in any folder below it; names that begin with a dot are not deliveries.
+///
+/// # Errors
+/// When the folder cannot be read.
+pub fn inbox_files(inbox: &Path) -> Result<Vec<PathBuf>> {
     std::fs::read_dir(inbox).at(inbox)?;
+    files::list(inbox)
+}
+
+fn arrivals<'a>(inbox: &[PathBuf], contracts: &'a [Contract]) -> Vec<Arrival<'a>> {
     let mut out = Vec::new();
-    for path in files::list(inbox)? {
+    for path in inbox {
         let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
         if name.starts_with('.') {
             continue;
@@ -58,16 +66,16 @@ fn arrivals<'a>(inbox: &Path, contracts: &'a [Contract]) -> Result<Vec<Arrival<'
         out.push(Arrival { path: path.clone(), known, partial_name: suffix.is_some(), name });
     }
     out.sort_by(|a, b| a.name.cmp(&b.name));
-    Ok(out)
+    out
 }
 
 /// Names of the files that a run would take or refuse for the first time.
 ///
 /// # Errors
 /// When the inbox or the ledger cannot be read.
-pub fn news(store: &Store, inbox: &Path, contracts: &[Contract]) -> Result<Vec<String>> {
+pub fn news(store: &Store, inbox: &[PathBuf], contracts: &[Contract]) -> Result<Vec<String>> {
     let mut out = Vec::new();
-    for arrival in arrivals(inbox, contracts)? {
+    for arrival in arrivals(inbox, contracts) {
         let sha256 = if arrival.partial_name { String::new() } else { digest(&arrival.path)?.to_string() };
         let known = store.ledger.received_by(&sha256)?.is_some()
             || store.ledger.refused_by(&arrival.name, &sha256)?.is_some();
@@ -91,7 +99,7 @@ fn digest(path: &Path) -> Result<Digest> {
 /// When the inbox, the store or the ledger fail.
 pub fn receive(run: &mut Run<'_>) -> Result<Said> {
     let contracts = &run.rulebook.contracts;
-    let arrivals = arrivals(run.inbox, contracts)?;
+    let arrivals = arrivals(run.inbox, contracts);
     let work = run.store.work_dir("receive")?;
     let mut counts = Counts { read: arrivals.len() as u64, ..Counts::default() };
     let mut groups: BTreeMap<(NaiveDate, String, String), Vec<DeliveredFile>> = BTreeMap::new();

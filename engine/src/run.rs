@@ -22,7 +22,7 @@ use crate::store::{RunRow, StepRow, Store};
 use crate::{elimination, extract, ingest, receive, retention, seda};
 use chrono::NaiveDate;
 use serde_json::json;
-use std::path::Path;
+use std::path::PathBuf;
 
 /// Everything that a night obeys and does not change: data written by people.
 pub struct Rulebook {
@@ -60,8 +60,8 @@ pub struct Run<'a> {
     pub store: &'a mut Store,
     /// What governs it.
     pub rulebook: &'a Rulebook,
-    /// Where deliveries arrive.
-    pub inbox: &'a Path,
+    /// Files that have arrived.
+    pub inbox: &'a [PathBuf],
     /// Threads that parsing and judging may use.
     pub threads: usize,
     /// The machine's clock, UTC, RFC 3339: for the journal only.

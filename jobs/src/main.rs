@@ -1,1 +1,43 @@
-fn main() {}
+//! `cartulaire`: commands, jobs, scheduler. Thin: decisions are the engine's.
+
+mod cli;
+mod commands;
+mod config;
+mod exit;
+mod job;
+mod output;
+mod runner;
+mod serve;
+mod validate;
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    let cli = match cli::parse(std::env::args_os()) {
+        Ok(cli) => cli,
+        Err(e) if e.exit_code() == 0 => {
+            output::write_out(e.render().to_string().trim_end());
+            return ExitCode::SUCCESS;
+        }
+        Err(e) => {
+            eprintln!("cartulaire : {}", cli::explain(&e));
+            return ExitCode::from(exit::USAGE);
+        }
+    };
+    logs(cli.common.quiet);
+    match commands::dispatch(&cli) {
+        Ok(code) => ExitCode::from(code),
+        Err(e) => {
+            eprintln!("cartulaire : {e}");
+            ExitCode::from(exit::of(&e))
+        }
+    }
+}
+
+/// Logs are for machines and go to stderr; `CARTULAIRE_LOG` chooses what is logged.
+fn logs(quiet: bool) {
+    use tracing_subscriber::EnvFilter;
+    let default = if quiet { "error" } else { "warn" };
+    let filter = EnvFilter::try_from_env("CARTULAIRE_LOG").unwrap_or_else(|_| EnvFilter::new(default));
+    tracing_subscriber::fmt().json().with_env_filter(filter).with_writer(std::io::stderr).init();
+}

@@ -1,0 +1,314 @@
+//! `cartulaire.toml`: where things are. Everything not named has an embedded default.
+
+use cartulaire_engine::contract::{Contract, check_names, toml_file};
+use cartulaire_engine::domain::Calendar;
+use cartulaire_engine::error::{ConfigFault, Error, Result};
+use cartulaire_engine::extract::Dataset;
+use cartulaire_engine::nomenclature::Nomenclatures;
+use cartulaire_engine::retention::Referential;
+use cartulaire_engine::run::Rulebook;
+use cartulaire_engine::seda::Profile;
+use serde::Deserialize;
+use std::path::{Path, PathBuf};
+
+use crate::job::Job;
+
+const REFERENTIAL: &str = include_str!("../../retention-rules/referentiel.toml");
+const CALENDAR: &str = include_str!("../../retention-rules/calendars/annees-scolaires.toml");
+const PROFILE: &str = include_str!("../../seda-profiles/defaut.toml");
+const DATASETS: &[(&str, &str)] = &[
+    (
+        "dnma-visites-academie-semaine-profil.toml",
+        include_str!("../datasets/dnma-visites-academie-semaine-profil.toml"),
+    ),
+    ("eleves-uai-niveau.toml", include_str!("../datasets/eleves-uai-niveau.toml")),
+];
+const JOBS: &[(&str, &str)] = &[("nightly.toml", include_str!("../definitions/nightly.toml"))];
+
+#[derive(Deserialize, Default)]
+#[serde(deny_unknown_fields)]
+struct ConfigFile {
+    #[serde(default)]
+    store: StoreSection,
+    #[serde(default)]
+    inbox: PathSection,
+    #[serde(default)]
+    nomenclatures: PathSection,
+    #[serde(default)]
+    contracts: PathSection,
+    #[serde(default)]
+    datasets: PathSection,
+    #[serde(default)]
+    jobs: PathSection,
+    #[serde(default)]
+    seda: SedaSection,
+    #[serde(default)]
+    retention: RetentionSection,
+    #[serde(default)]
+    engine: EngineSection,
+}
+
+#[derive(Deserialize, Default)]
+#[serde(deny_unknown_fields)]
+struct StoreSection {
+    path: Option<String>,
+    #[serde(default)]
+    create: bool,
+}
+
+#[derive(Deserialize, Default)]
+#[serde(deny_unknown_fields)]
+struct PathSection {
+    path: Option<String>,
+}
+
+#[derive(Deserialize, Default)]
+#[serde(deny_unknown_fields)]
+struct SedaSection {
+    profile: Option<String>,
+}
+
+#[derive(Deserialize, Default)]
+#[serde(deny_unknown_fields)]
+struct RetentionSection {
+    rules: Option<String>,
+    overlay: Option<String>,
+    calendar: Option<String>,
+}
+
+#[derive(Deserialize, Default)]
+#[serde(deny_unknown_fields)]
+struct EngineSection {
+    threads: Option<usize>,
+}
+
+/// Where things are, as asked by file and command line.
+pub struct Config {
+    /// The store.
+    pub store: PathBuf,
+    /// `run` may create it.
+    pub create_store: bool,
+    /// Deliveries.
+    pub inbox: Option<PathBuf>,
+    /// Threads.
+    pub threads: usize,
+    bcn: Option<PathBuf>,
+    contracts: Option<PathBuf>,
+    datasets: Option<PathBuf>,
+    jobs: Option<PathBuf>,
+    profile: Option<PathBuf>,
+    rules: Option<PathBuf>,
+    overlay: Option<PathBuf>,
+    calendar: Option<PathBuf>,
+}
+
+impl Config {
+    /// Reads the configuration: the named file, or `cartulaire.toml` here, or the defaults.
+    pub fn load(named: Option<&Path>, store: Option<&Path>, threads: Option<usize>) -> Result<Self> {
+        let default = Path::new("cartulaire.toml");
+        let file = match named {
+            Some(f) => Some(f),
+            None => default.exists().then_some(default),
+        };
+        let raw: ConfigFile = match file {
+            Some(f) => toml_file(&f.display().to_string(), &read(f)?)?,
+            None => ConfigFile::default(),
+        };
+        let base = file.and_then(Path::parent).map(Path::to_path_buf).unwrap_or_default();
+        let at = |p: Option<String>| p.map(|p| base.join(p));
+        let threads = threads.or(raw.engine.threads).unwrap_or(2);
+        if !(1..=64).contains(&threads) {
+            return Err(Error::Usage("threads : entre 1 et 64".into()));
+        }
+        Ok(Config {
+            store: store.map(Path::to_path_buf).or(at(raw.store.path)).unwrap_or_else(|| "var/store".into()),
+            create_store: raw.store.create,
+            inbox: at(raw.inbox.path),
+            threads,
+            bcn: at(raw.nomenclatures.path),
+            contracts: at(raw.contracts.path),
+            datasets: at(raw.datasets.path),
+            jobs: at(raw.jobs.path),
+            profile: at(raw.seda.profile),
+            rules: at(raw.retention.rules),
+            overlay: at(raw.retention.overlay),
+            calendar: at(raw.retention.calendar),
+        })
+    }
+
+    /// Everything that a run obeys. All faults of all files come together.
+    pub fn rulebook(&self) -> Result<Rulebook> {
+        let mut faults = Vec::new();
+        let contracts = collect(&mut faults, self.contracts());
+        let nomenclatures = collect(&mut faults, self.nomenclatures());
+        let calendar = collect(&mut faults, self.calendar());
+        let referential = collect(&mut faults, self.referential());
+        let datasets = contracts.as_deref().and_then(|c| collect(&mut faults, self.datasets(c)));
+        let profile = collect(
+            &mut faults,
+            one(self.profile.as_deref(), "defaut.toml", PROFILE).and_then(|(f, t)| Profile::load(&f, &t)),
+        );
+        collect(&mut faults, self.jobs());
+        match (contracts, nomenclatures, calendar, referential, datasets, profile) {
+            (
+                Some(contracts),
+                Some(nomenclatures),
+                Some(calendar),
+                Some(referential),
+                Some(datasets),
+                Some(profile),
+            ) if faults.is_empty() => {
+                Ok(Rulebook { contracts, nomenclatures, calendar, referential, datasets, profile })
+            }
+            _ => Err(Error::Config(faults)),
+        }
+    }
+
+    /// Shipped contracts and the organisation's own, which replace those of the same table.
+    pub fn contracts(&self) -> Result<Vec<Contract>> {
+        let mut all = Contract::builtin()?;
+        if let Some(folder) = &self.contracts {
+            let mut faults = Vec::new();
+            let mut own = Vec::new();
+            for (file, text) in toml_files(folder)? {
+                own.extend(collect(&mut faults, Contract::parse(&file, &text)));
+            }
+            if !faults.is_empty() {
+                return Err(Error::Config(faults));
+            }
+            check_names(&own)?;
+            all.retain(|c| !own.iter().any(|o| o.name == c.name));
+            // First: the organisation's conventions on names win over the shipped ones.
+            own.append(&mut all);
+            all = own;
+        }
+        Ok(all)
+    }
+
+    /// BCN tables of the configured folder.
+    pub fn nomenclatures(&self) -> Result<Nomenclatures> {
+        self.bcn.as_deref().map_or_else(|| Ok(Nomenclatures::default()), nomenclatures)
+    }
+
+    /// School years.
+    pub fn calendar(&self) -> Result<Calendar> {
+        one(self.calendar.as_deref(), "annees-scolaires.toml", CALENDAR)
+            .and_then(|(f, t)| Calendar::load(&f, &t))
+    }
+
+    fn referential(&self) -> Result<Referential> {
+        let (file, text) = one(self.rules.as_deref(), "referentiel.toml", REFERENTIAL)?;
+        let shipped = Referential::load(&file, &text)?;
+        match &self.overlay {
+            Some(path) => shipped.overlay(&path.display().to_string(), &read(path)?),
+            None => Ok(shipped),
+        }
+    }
+
+    fn datasets(&self, contracts: &[Contract]) -> Result<Vec<Dataset>> {
+        let mut faults = Vec::new();
+        let mut all: Vec<Dataset> = Vec::new();
+        for (file, text) in self.own_or_shipped(self.datasets.as_deref(), DATASETS)? {
+            if let Some(dataset) = collect(&mut faults, Dataset::load(&file, &text, contracts)) {
+                all.retain(|d| d.name != dataset.name);
+                all.push(dataset);
+            }
+        }
+        all.sort_by(|a, b| a.name.cmp(&b.name));
+        if faults.is_empty() { Ok(all) } else { Err(Error::Config(faults)) }
+    }
+
+    /// Job definitions.
+    pub fn jobs(&self) -> Result<Vec<Job>> {
+        let mut faults = Vec::new();
+        let mut all: Vec<Job> = Vec::new();
+        for (file, text) in self.own_or_shipped(self.jobs.as_deref(), JOBS)? {
+            if let Some(job) = collect(&mut faults, Job::load(&file, &text)) {
+                all.retain(|j| j.name != job.name);
+                all.push(job);
+            }
+        }
+        if faults.is_empty() { Ok(all) } else { Err(Error::Config(faults)) }
+    }
+
+    /// Shipped files, then those of a folder: the last of a name wins.
+    fn own_or_shipped(
+        &self,
+        folder: Option<&Path>,
+        shipped: &[(&str, &str)],
+    ) -> Result<Vec<(String, String)>> {
+        let mut all: Vec<(String, String)> =
+            shipped.iter().map(|(f, t)| ((*f).to_owned(), (*t).to_owned())).collect();
+        if let Some(folder) = folder {
+            all.extend(toml_files(folder)?);
+        }
+        Ok(all)
+    }
+}
+
+/// BCN tables of a folder; what cannot be read as a table is told in the log and left out.
+pub fn nomenclatures(folder: &Path) -> Result<Nomenclatures> {
+    let mut files = Vec::new();
+    for entry in std::fs::read_dir(folder).map_err(|e| Error::io(folder, e))? {
+        let path = entry.map_err(|e| Error::io(folder, e))?.path();
+        let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+        if path.is_file() && [".csv", ".json"].iter().any(|e| name.ends_with(e)) {
+            files.push((name, std::fs::read(&path).map_err(|e| Error::io(&path, e))?));
+        }
+    }
+    files.sort_by(|a, b| a.0.cmp(&b.0));
+    let (tables, unreadable) = Nomenclatures::from_files(&files);
+    for u in unreadable {
+        tracing::warn!(file = %u.file, reason = %u.reason, "not a nomenclature");
+    }
+    Ok(tables)
+}
+
+/// A configuration file; a missing one is a fault of the configuration.
+pub fn read(path: &Path) -> Result<String> {
+    std::fs::read_to_string(path).map_err(|e| {
+        Error::config(ConfigFault {
+            file: path.display().to_string(),
+            line: 0,
+            column: 0,
+            message: format!("illisible : {e}"),
+        })
+    })
+}
+
+fn one(path: Option<&Path>, name: &str, embedded: &str) -> Result<(String, String)> {
+    match path {
+        Some(p) => Ok((p.display().to_string(), read(p)?)),
+        None => Ok((name.to_owned(), embedded.to_owned())),
+    }
+}
+
+fn toml_files(folder: &Path) -> Result<Vec<(String, String)>> {
+    let mut paths: Vec<PathBuf> = std::fs::read_dir(folder)
+        .map_err(|e| Error::io(folder, e))?
+        .filter_map(|e| e.ok().map(|e| e.path()))
+        .filter(|p| p.extension().is_some_and(|e| e == "toml"))
+        .collect();
+    paths.sort();
+    paths.into_iter().map(|p| Ok((p.display().to_string(), read(&p)?))).collect()
+}
+
+/// Keeps the faults of a configuration file and goes on to the next.
+fn collect<T>(faults: &mut Vec<ConfigFault>, result: Result<T>) -> Option<T> {
+    match result {
+        Ok(v) => Some(v),
+        Err(Error::Config(mut f)) => {
+            faults.append(&mut f);
+            None
+        }
+        Err(other) => {
+            faults.push(ConfigFault {
+                file: "configuration".into(),
+                line: 0,
+                column: 0,
+                message: other.to_string(),
+            });
+            None
+        }
+    }
+}

@@ -1,0 +1,98 @@
+//! The scheduler. tokio-cron-scheduler only ticks: it keeps a fixed offset across changes of hour,
+//! lets runs overlap and never catches up. What is due is computed from the ledger at each tick,
+//! where (job, logical date) is unique.
+
+use crate::config::Config;
+use crate::output::Shown;
+use crate::runner::{Order, execute, open_store};
+use cartulaire_engine::domain::DateFormat;
+use cartulaire_engine::error::{Error, Result};
+use cartulaire_engine::receive::inbox_files;
+use chrono::{DateTime, Utc};
+use chrono_tz::Tz;
+use std::collections::BTreeSet;
+use std::time::Duration;
+use tokio_cron_scheduler::{Job as Tick, JobScheduler};
+
+const TICK: Duration = Duration::from_secs(30);
+
+/// Runs jobs when they are due, until interrupted.
+pub fn serve(config: &Config, shown: &Shown) -> Result<u8> {
+    config.rulebook()?;
+    drop(open_store(config)?);
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .map_err(|e| Error::Write(format!("planificateur : {e}")))?;
+    runtime.block_on(async {
+        let fault = |e: &dyn std::fmt::Display| Error::Write(format!("planificateur : {e}"));
+        let started = Utc::now();
+        let (sender, mut ticks) = tokio::sync::mpsc::channel::<()>(1);
+        let mut scheduler = JobScheduler::new().await.map_err(|e| fault(&e))?;
+        let tick = Tick::new_repeated_async(TICK, move |_, _| {
+            let sender = sender.clone();
+            // A full channel means that a run is in progress: this tick has nothing to add.
+            Box::pin(async move {
+                let _ = sender.try_send(());
+            })
+        });
+        scheduler.add(tick.map_err(|e| fault(&e))?).await.map_err(|e| fault(&e))?;
+        scheduler.start().await.map_err(|e| fault(&e))?;
+        announce(config, shown)?;
+        loop {
+            run_due(config, shown, started);
+            tokio::select! {
+                _ = ticks.recv() => {}
+                _ = tokio::signal::ctrl_c() => break,
+            }
+        }
+        scheduler.shutdown().await.map_err(|e| fault(&e))?;
+        shown.say("Planificateur arrêté.");
+        Ok(130)
+    })
+}
+
+fn announce(config: &Config, shown: &Shown) -> Result<()> {
+    for job in config.jobs()? {
+        let next = job.next(Utc::now().with_timezone(&job.timezone), 1);
+        let when = next.first().map_or("jamais".to_owned(), |t| t.format("%d/%m/%Y à %H:%M").to_string());
+        shown.say(&format!("{} ({}) : prochaine exécution le {when}", job.name, job.title));
+    }
+    Ok(())
+}
+
+/// One tick: every due date of every job, one after the other. A failure is said and the
+/// scheduler goes on: the next tick tries again.
+fn run_due(config: &Config, shown: &Shown, started: DateTime<Utc>) {
+    let result = (|| -> Result<()> {
+        for job in config.jobs()? {
+            let (known, first) = {
+                let store = open_store(config)?;
+                let runs = store.ledger.runs(&job.name, None)?;
+                let dates = |done: bool| {
+                    runs.iter()
+                        .filter(|r| !done || matches!(r.status.as_str(), "ok" | "gated"))
+                        .filter_map(|r| DateFormat::Iso.parse(&r.logical_date))
+                        .collect::<BTreeSet<_>>()
+                };
+                (dates(true), dates(false).first().copied())
+            };
+            let now: DateTime<Tz> = Utc::now().with_timezone(&job.timezone);
+            // Nights before the first run of the job were never promised.
+            let since = first
+                .and_then(|d| d.and_hms_opt(0, 0, 0))
+                .and_then(|d| d.and_local_timezone(job.timezone).earliest())
+                .unwrap_or_else(|| started.with_timezone(&job.timezone));
+            for date in job.due(&known, since, now) {
+                let inbox = config.inbox.as_deref().map(inbox_files).transpose()?.unwrap_or_default();
+                let order = Order { job: &job.name, date, steps: job.steps.clone(), inbox, always: false };
+                let outcome = execute(config, &config.rulebook()?, &order, shown)?;
+                shown.say(&format!("{} : {}", outcome.run.id, outcome.run.status));
+            }
+        }
+        Ok(())
+    })();
+    if let Err(e) = result {
+        eprintln!("cartulaire : {e}");
+    }
+}
