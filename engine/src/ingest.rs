@@ -11,6 +11,7 @@ use crate::report::{DeliveryQuality, TableQuality};
 use crate::run::{Counts, Run, Said};
 use crate::source::Limits;
 use crate::store::{DeliveredFile, Delivery, IngestRow, PartWriter, Snapshot, files};
+use crate::validate::missing_tables;
 use crate::validate::{
     FileOutcome, FindingLog, Reference, Sink, Validator, accepted_schema, quarantine_schema, validate_file,
 };
@@ -178,6 +179,12 @@ fn ingest_table(
     files: &[DeliveredFile],
     work: &Path,
 ) -> Result<(TableQuality, Vec<Part>)> {
+    if let Some(name) = missing_tables(contract, &run.rulebook.nomenclatures).first() {
+        return Err(Error::Usage(format!(
+            "la table {name} de la BCN manque pour juger « {} » : donnez son dossier dans [nomenclatures] path, puis relancez",
+            contract.name
+        )));
+    }
     let reference = Reference {
         nomenclatures: &run.rulebook.nomenclatures,
         calendar: &run.rulebook.calendar,

@@ -15,6 +15,7 @@ use cartulaire_engine::receive::recognise;
 use cartulaire_engine::source::Limits;
 use cartulaire_engine::store::PartWriter;
 use cartulaire_engine::store::files::write_atomic;
+use cartulaire_engine::validate::missing_tables;
 use cartulaire_engine::validate::{
     FileOutcome, FindingLog, Reference, Sink, Validator, accepted_schema, quarantine_schema, validate_file,
 };
@@ -44,13 +45,7 @@ pub fn run(config: &Config, args: &ValidateArgs, shown: &Shown) -> Result<u8> {
     let mut files = Vec::new();
     let (mut refused, mut rejected) = (false, 0);
     for (contract, delivery_date, paths) in by_contract.into_values() {
-        let missing: Vec<&str> = contract
-            .columns
-            .iter()
-            .filter_map(|c| c.codes.as_ref())
-            .map(|c| c.table.as_str())
-            .filter(|t| tables.table(t).is_none())
-            .collect();
+        let missing = missing_tables(contract, &tables);
         if let Some(name) = missing.first() {
             return Err(Error::Usage(format!(
                 "la table {name} de la BCN manque pour juger « {} » : donnez son dossier avec --bcn ou dans la configuration",

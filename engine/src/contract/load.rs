@@ -67,12 +67,12 @@ enum FormatName {
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct GateSection {
-    max_rejected_share: f64,
+    max_rejected_share: Spanned<f64>,
 }
 
 impl Default for GateSection {
     fn default() -> Self {
-        GateSection { max_rejected_share: 0.10 }
+        GateSection { max_rejected_share: Spanned::new(0..0, 0.10) }
     }
 }
 
@@ -166,9 +166,10 @@ fn in_french(message: &str) -> String {
 fn parse_kind(text: &str) -> Option<ColumnType> {
     if let Some(args) = text.strip_prefix("decimal(").and_then(|t| t.strip_suffix(')')) {
         let (p, s) = args.split_once(',')?;
-        let (precision, scale) = (p.trim().parse().ok()?, s.trim().parse().ok()?);
-        return ((1..=38).contains(&precision) && (0..=i8::try_from(precision).ok()?).contains(&scale))
-            .then_some(ColumnType::Decimal { precision, scale });
+        let (precision, scale): (u8, i8) = (p.trim().parse().ok()?, s.trim().parse().ok()?);
+        return ((1..=38).contains(&precision)
+            && (0..=i8::try_from(precision.min(18)).ok()?).contains(&scale))
+        .then_some(ColumnType::Decimal { precision, scale });
     }
     Some(match text {
         "text" => ColumnType::Text,
@@ -232,11 +233,22 @@ pub(super) fn parse(file: &str, text: &str) -> Result<Contract> {
         faults
             .add(&raw.table.name, "nom de table : lettres minuscules sans accent, chiffres, « _ » et « - »");
     }
+    let spellings = |c: &ColumnSection| -> Vec<String> {
+        c.aliases.iter().chain([c.name.get_ref()]).map(|n| n.to_lowercase()).collect()
+    };
     for (i, column) in raw.column.iter().enumerate() {
-        if names.iter().take(i).any(|n| n == column.name.get_ref()) || column.name.get_ref().starts_with('_')
-        {
-            faults
-                .add(&column.name, "nom de colonne déjà pris, ou commençant par « _ » (réservé à l'origine)");
+        let mine = spellings(column);
+        if raw.column.iter().take(i).flat_map(spellings).any(|s| mine.contains(&s)) {
+            faults.add(
+                &column.name,
+                "une autre colonne porte ce nom ou cet alias, à la casse près : les en-têtes ne les distingueraient pas",
+            );
+        }
+        if column.name.get_ref().starts_with('_') {
+            faults.add(&column.name, "nom de colonne commençant par « _ » : réservé à l'origine");
+        }
+        if column.min.zip(column.max).is_some_and(|(a, b)| a > b) {
+            faults.add(&column.name, "bornes inversées : min est au-dessus de max");
         }
     }
     let key = raw.table.key.iter().filter_map(|k| find(&mut faults, k)).collect();
@@ -325,6 +337,14 @@ pub(super) fn parse(file: &str, text: &str) -> Result<Contract> {
             None => Partition::Delivery,
         },
     };
+    for key in &raw.table.key {
+        if columns.iter().any(|c| &*c.name == key.get_ref() && c.kind == ColumnType::List) {
+            faults.add(key, "une colonne à valeurs multiples ne peut pas servir de clé");
+        }
+    }
+    if !(0.0..=1.0).contains(raw.gate.max_rejected_share.get_ref()) {
+        faults.add(&raw.gate.max_rejected_share, "part de rejets : entre 0.0 et 1.0");
+    }
     if !faults.list.is_empty() {
         return Err(Error::Config(faults.list));
     }
@@ -338,7 +358,7 @@ pub(super) fn parse(file: &str, text: &str) -> Result<Contract> {
         input: Input { format, file_name, file_date: raw.input.file_date, encoding },
         partition,
         snapshot: raw.table.delivery == DeliveryMode::Complete,
-        max_rejected_share: raw.gate.max_rejected_share,
+        max_rejected_share: raw.gate.max_rejected_share.into_inner(),
         columns,
     })
 }

@@ -80,7 +80,7 @@ pub fn parse_duration_seconds(text: &str) -> Option<i64> {
     let parts: Vec<&str> = text.split(':').collect();
     let (h, m, s) = match parts.as_slice() {
         [h, m, s] => (h, m, s),
-        [h, m, s, f] if number(f.as_bytes()).is_some() && !f.is_empty() => (h, m, s),
+        [h, m, s, f] if (1..=9).contains(&f.len()) && f.bytes().all(|b| b.is_ascii_digit()) => (h, m, s),
         _ => return None,
     };
     let get = |p: &str, max: u32| {
@@ -128,7 +128,17 @@ mod tests {
         }
         assert_eq!(parse_duration_seconds("00:04:10"), Some(250));
         assert_eq!(parse_duration_seconds("00:04:10:50"), Some(250));
-        for bad in ["04:10", "00:61:00", "00:00:60", "-1:00:00", "a:b:c", "00:00:00:", "::"] {
+        for bad in [
+            "04:10",
+            "00:61:00",
+            "00:00:60",
+            "-1:00:00",
+            "a:b:c",
+            "00:00:00:",
+            "::",
+            "00:04:10:99999999999",
+            "99999999999:00:00",
+        ] {
             assert_eq!(parse_duration_seconds(bad), None, "{bad}");
         }
     }

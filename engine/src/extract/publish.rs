@@ -110,7 +110,7 @@ fn descriptor(dataset: &Dataset, version: &str, csv: &[u8], parquet_digest: &Dig
             {"name": "data", "path": "data.csv", "profile": "tabular-data-resource", "format": "csv", "mediatype": "text/csv",
              "encoding": "utf-8-sig", "dialect": {"delimiter": ";", "lineTerminator": "\n"},
              "bytes": csv.len(), "hash": format!("sha256:{}", Digest::of(csv)), "schema": schema},
-            {"name": "data-parquet", "path": "data.parquet", "format": "parquet", "mediatype": "application/vnd.apache.parquet",
+            {"name": "data-parquet", "path": "data.parquet", "type": "file", "format": "parquet", "mediatype": "application/vnd.apache.parquet",
              "hash": format!("sha256:{parquet_digest}")},
         ],
     })

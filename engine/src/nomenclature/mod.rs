@@ -24,8 +24,8 @@ pub struct Table {
     pub file: String,
     /// Digest of that file: names the edition.
     pub digest: Digest,
-    /// Rows whose opening is after their closing; their opening is ignored.
-    pub inverted_rows: usize,
+    /// Rows with an unreadable date (taken as open) or an opening after their closing (ignored).
+    pub flawed_rows: usize,
 }
 
 /// What the nomenclature says of a code at a date.
@@ -71,12 +71,12 @@ impl Nomenclatures {
                 _ => continue,
             };
             match read {
-                Ok((codes, inverted_rows)) => {
+                Ok((codes, flawed_rows)) => {
                     tables.entry(name).or_insert(Table {
                         codes,
                         file: file.clone(),
                         digest: Digest::of(bytes),
-                        inverted_rows,
+                        flawed_rows,
                     });
                 }
                 Err(reason) => unreadable.push(Unreadable { file: file.clone(), reason }),
@@ -141,7 +141,7 @@ fn read_csv(name: &str, bytes: &[u8]) -> Result<Codes, String> {
     let key = at(bare).unwrap_or(0);
     let (open, close) = (at("DATE_OUVERTURE"), at("DATE_FERMETURE"));
     let mut codes: HashMap<String, Vec<Validity>> = HashMap::new();
-    let mut inverted = 0;
+    let mut flawed = 0;
     for row in reader.records() {
         let row = row.map_err(|e| e.to_string())?;
         let cell = |i: Option<usize>| i.and_then(|i| row.get(i)).map(str::trim).unwrap_or_default();
@@ -149,20 +149,27 @@ fn read_csv(name: &str, bytes: &[u8]) -> Result<Codes, String> {
         if code.is_empty() {
             continue;
         }
-        let date = |i| DateFormat::French.parse(cell(i));
+        let mut faulty = false;
+        let mut date = |i| {
+            let text = cell(i);
+            let date = DateFormat::French.parse(text);
+            faulty |= date.is_none() && !text.is_empty() && text != "31/12/9999";
+            date
+        };
         let mut validity = Validity { open: date(open), close: date(close) };
         if let (Some(o), Some(c)) = (validity.open, validity.close)
             && o > c
         {
-            inverted += 1;
+            faulty = true;
             validity.open = None;
         }
+        flawed += usize::from(faulty);
         let rows = codes.entry(code.to_owned()).or_default();
         if !rows.contains(&validity) {
             rows.push(validity);
         }
     }
-    Ok((codes, inverted))
+    Ok((codes, flawed))
 }
 
 fn read_json(bytes: &[u8]) -> Result<Codes, String> {
@@ -187,7 +194,7 @@ mod tests {
         let (n, bad) = Nomenclatures::from_files(&[("n_mef.csv".into(), latin)]);
         assert_eq!(bad, []);
         let t = n.table("N_MEF").unwrap();
-        assert_eq!(t.inverted_rows, 1);
+        assert_eq!(t.flawed_rows, 1);
         for (code, at, want) in [
             ("1", "31/08/2000", Verdict::NotYetOpen(day("01/09/2000"))),
             ("1", "01/09/2000", Verdict::Valid),

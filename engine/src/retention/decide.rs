@@ -130,7 +130,8 @@ pub fn decide<'r>(
         SortFinal::Elimination => Outcome::Eliminate,
         SortFinal::Tri => Outcome::Sort,
     };
-    end(outcome, Some(due), format!("échéance du {} passée au {}", day(due), day(at)))
+    // Without the day of the decision: the same due records give the same list every night.
+    end(outcome, Some(due), format!("échéance du {} passée", day(due)))
 }
 
 #[cfg(test)]

@@ -10,6 +10,7 @@ use crate::error::Result;
 use crate::finding::Finding;
 use encoding_rs::{Encoding, UTF_8};
 use quick_xml::Reader;
+use quick_xml::errors::IllFormedError;
 use quick_xml::events::{BytesStart, Event};
 use std::collections::{BTreeSet, HashMap};
 use std::io::{BufRead, Read};
@@ -135,14 +136,21 @@ impl<'a> AafReader<'a> {
             return self.refuse(Code::RecvPartial, "la lecture du fichier s'est interrompue".into());
         }
         match (reader.eof, e) {
-            (_, quick_xml::Error::Encoding(_)) => {
-                self.refuse(Code::XmlMalformed, "octets hors de l'encodage déclaré".into())
-            }
+            // The parser stumbles on the end of the file inside a tag, a reference or a character.
             (
                 true,
                 quick_xml::Error::Syntax(_)
-                | quick_xml::Error::IllFormed(quick_xml::errors::IllFormedError::MissingEndTag(_)),
-            ) => self.refuse(Code::XmlTruncated, "le fichier s'arrête au milieu d'une balise".into()),
+                | quick_xml::Error::Encoding(_)
+                | quick_xml::Error::IllFormed(
+                    IllFormedError::MissingEndTag(_) | IllFormedError::UnclosedReference,
+                ),
+            ) => self.refuse(
+                Code::XmlTruncated,
+                "le fichier s'arrête au milieu d'une balise ou d'un caractère".into(),
+            ),
+            (_, quick_xml::Error::Encoding(_)) => {
+                self.refuse(Code::XmlMalformed, "octets hors de l'encodage déclaré".into())
+            }
             _ => self.refuse(Code::XmlMalformed, "balises mal imbriquées ou mal écrites".into()),
         }
     }
@@ -151,10 +159,6 @@ impl<'a> AafReader<'a> {
         match event {
             Event::Start(tag) => {
                 self.depth += 1;
-                if self.depth > self.limits.depth_max {
-                    let max = self.limits.depth_max;
-                    return self.refuse(Code::FileLimit, format!("plus de {max} éléments imbriqués"));
-                }
                 self.start(&tag)
             }
             Event::Empty(tag) => {
@@ -487,6 +491,12 @@ impl<'a> LineReader<'a> {
 
     /// The encoding of the XML declaration, read on the first bytes.
     fn declared_encoding(head: &[u8]) -> Result<&'static Encoding, String> {
+        if head.starts_with(b"\xFF\xFE")
+            || head.starts_with(b"\xFE\xFF")
+            || head.iter().take(4).any(|b| *b == 0)
+        {
+            return Err("UTF-16".into());
+        }
         let head = lossless(head.get(..head.len().min(200)).unwrap_or_default());
         let Some(declaration) =
             head.trim_start_matches('\u{FEFF}').strip_prefix("<?xml").and_then(|d| d.split_once("?>"))

@@ -39,7 +39,7 @@ impl<'a> CsvReader<'a> {
         CsvReader {
             contract,
             file: file.into(),
-            scanner: Scanner::new(input, limits.record_bytes_max),
+            scanner: Scanner::new(input, separator, limits.record_bytes_max),
             separator,
             encoding: contract.input.encoding,
             limits,
@@ -155,7 +155,7 @@ impl<'a> CsvReader<'a> {
                 let origin = Origin {
                     file: self.file.clone(),
                     line: header.line,
-                    column: name.as_str().into(),
+                    column: shown_name(name).into(),
                     ..Origin::default()
                 };
                 self.end.findings.push(Finding::new(
@@ -255,6 +255,15 @@ fn frame_fault(
     None
 }
 
+/// A header of a foreign file, as far as it looks like a name.
+fn shown_name(name: &str) -> String {
+    if name.chars().any(char::is_control) {
+        "(nom illisible)".into()
+    } else {
+        name.chars().take(80).collect()
+    }
+}
+
 fn decode<'b>(encoding: &'static Encoding, field: &'b [u8]) -> Option<Cow<'b, str>> {
     if encoding == UTF_8 || field.is_ascii() {
         return std::str::from_utf8(field).ok().map(Cow::Borrowed);
@@ -334,12 +343,23 @@ struct Scanner<'a> {
     eof: bool,
     line: u64,
     byte: u64,
+    separator: u8,
     max: usize,
 }
 
 impl<'a> Scanner<'a> {
-    fn new(input: Box<dyn Read + Send + 'a>, max: usize) -> Self {
-        Scanner { input, buffer: vec![0; 256 << 10], start: 0, filled: 0, eof: false, line: 1, byte: 0, max }
+    fn new(input: Box<dyn Read + Send + 'a>, separator: u8, max: usize) -> Self {
+        Scanner {
+            input,
+            buffer: vec![0; 256 << 10],
+            start: 0,
+            filled: 0,
+            eof: false,
+            line: 1,
+            byte: 0,
+            separator,
+            max,
+        }
     }
 
     fn bytes(&self, range: &Range<usize>) -> &[u8] {
@@ -374,7 +394,7 @@ impl<'a> Scanner<'a> {
         let mut seek = Seek::default();
         loop {
             let window = self.buffer.get(self.start..self.filled).unwrap_or_default();
-            if let Some(end) = seek.find_end(window) {
+            if let Some(end) = seek.find_end(window, self.separator) {
                 let quoted = seek.any_quote;
                 let content = window.get(..end).unwrap_or_default();
                 let length = content.strip_suffix(b"\r").map_or(end, <[u8]>::len);
@@ -430,13 +450,14 @@ struct Seek {
     in_quotes: bool,
     any_quote: bool,
     opened_at: usize,
+    closed_at: Option<usize>,
 }
 
 impl Seek {
-    /// Offset of the line feed that ends the record. A quote opens a quoted field only at the
-    /// start of the record or after a byte that cannot be text: any doubled or closing quote
-    /// flips the state back, which is right for every RFC 4180 file.
-    fn find_end(&mut self, window: &[u8]) -> Option<usize> {
+    /// Offset of the line feed that ends the record. A quote opens a quoted field only where a
+    /// field begins, or right after one that closed it (a doubled quote); elsewhere it is text, as
+    /// in `disque 5"`.
+    fn find_end(&mut self, window: &[u8], separator: u8) -> Option<usize> {
         while let Some(i) = memchr::memchr2(b'\n', b'"', window.get(self.at..).unwrap_or_default()) {
             let at = self.at + i;
             self.at = at + 1;
@@ -446,11 +467,17 @@ impl Seek {
                 }
                 continue;
             }
-            self.any_quote = true;
-            if !self.in_quotes {
+            let before = at.checked_sub(1).and_then(|b| window.get(b)).copied();
+            if self.in_quotes {
+                self.in_quotes = false;
+                self.closed_at = Some(at);
+            } else if before.is_none_or(|b| b == separator)
+                || (self.closed_at.is_some() && self.closed_at == at.checked_sub(1))
+            {
+                self.any_quote = true;
+                self.in_quotes = true;
                 self.opened_at = at;
             }
-            self.in_quotes = !self.in_quotes;
         }
         self.at = window.len();
         None
@@ -463,7 +490,7 @@ mod tests {
 
     fn records(text: &[u8]) -> Vec<(u64, u64, Vec<String>)> {
         let file: Arc<str> = "f.csv".into();
-        let mut s = Scanner::new(Box::new(std::io::Cursor::new(text.to_vec())), 1 << 20);
+        let mut s = Scanner::new(Box::new(std::io::Cursor::new(text.to_vec())), b';', 1 << 20);
         s.buffer = vec![0; 7];
         let mut out = Vec::new();
         while let Scanned::Record(r) = s.next_record(&file).unwrap() {
@@ -492,8 +519,17 @@ mod tests {
     }
 
     #[test]
+    fn a_quote_inside_a_plain_field_is_text() {
+        let text = b"disque 5\";2\n3;4\"\n\"a\"\"b\";\"c\"d\"\n";
+        assert_eq!(
+            records(text),
+            [row(1, 0, &["disque 5\"", "2"]), row(2, 12, &["3", "4\""]), row(3, 17, &["a\"b", "cd\""])]
+        );
+    }
+
+    #[test]
     fn an_unclosed_quote_is_told_at_the_line_where_it_opens() {
-        let mut s = Scanner::new(Box::new(&b"a;b\n1;2\n3;\"4\n5;6\n"[..]), 1 << 20);
+        let mut s = Scanner::new(Box::new(&b"a;b\n1;2\n3;\"4\n5;6\n"[..]), b';', 1 << 20);
         let file: Arc<str> = "f".into();
         let mut last = Scanned::End;
         for _ in 0..3 {
@@ -504,7 +540,7 @@ mod tests {
 
     #[test]
     fn a_line_without_end_is_refused_in_bounded_memory() {
-        let mut s = Scanner::new(Box::new(std::io::repeat(b'x')), 1 << 20);
+        let mut s = Scanner::new(Box::new(std::io::repeat(b'x')), b';', 1 << 20);
         assert!(matches!(s.next_record(&"f".into()).unwrap(), Scanned::TooLong { line: 1 }));
         assert!(s.buffer.len() <= (1 << 20) + 1);
     }

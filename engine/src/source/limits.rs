@@ -7,14 +7,12 @@ pub struct Limits {
     pub record_bytes_max: usize,
     /// Columns of a header.
     pub columns_max: usize,
-    /// Nesting of XML elements.
-    pub depth_max: usize,
     /// Records per batch.
     pub batch_records: usize,
 }
 
 impl Default for Limits {
     fn default() -> Self {
-        Limits { record_bytes_max: 16 << 20, columns_max: 10_000, depth_max: 64, batch_records: 8192 }
+        Limits { record_bytes_max: 16 << 20, columns_max: 10_000, batch_records: 8192 }
     }
 }

@@ -4,7 +4,7 @@ use super::Reference;
 use super::column::{Fault, arrow_type, check, check_codes, from_days};
 use super::keys::KeySet;
 use crate::codes::Code;
-use crate::contract::{ColumnType, Contract, Partition};
+use crate::contract::{ColumnType, Contract, Partition, Personal};
 use crate::domain::AnneeScolaire;
 use crate::error::Result;
 use crate::finding::{Finding, Severity};
@@ -225,7 +225,8 @@ impl<'a> Validator<'a> {
                         .get(i)
                         .and_then(|a| a.as_string_opt::<i32>())
                         .filter(|a: &&StringArray| a.is_valid(row));
-                    (i, text.and_then(|a| AnneeScolaire::parse(a.value(row))))
+                    let year = text.and_then(|a| AnneeScolaire::parse(a.value(row)));
+                    (i, year.filter(|y| calendar.end_of(*y).is_some()))
                 }
                 Partition::DateColumn(i) => {
                     let date = typed
@@ -269,20 +270,25 @@ impl<'a> Validator<'a> {
             let record = self.records_before + raw.places.get(row).map_or(0, |p| p.record);
             if let Some(first) = self.keys.claim(parts, record) {
                 *flag = true;
-                let names: Vec<&str> = self
-                    .contract
-                    .key
-                    .iter()
-                    .filter_map(|k| self.contract.columns.get(*k))
-                    .map(|c| &*c.name)
-                    .collect();
                 let message = format!(
                     "clé ({}) déjà portée par l'enregistrement n° {first} de la livraison",
-                    names.join(", ")
+                    self.key_shown(columns.iter().map(|c| if c.is_valid(row) { c.value(row) } else { "" }))
                 );
                 faults.push((first_column, Fault { row, code: Code::KeyDuplicate, message }));
             }
         }
+    }
+}
+
+impl Validator<'_> {
+    /// Names of the key's columns, with the values that say nothing about people.
+    fn key_shown<'v>(&self, values: impl Iterator<Item = &'v str>) -> String {
+        let specs = self.contract.key.iter().filter_map(|k| self.contract.columns.get(*k));
+        let parts = specs.zip(values).map(|(spec, value)| match spec.personal {
+            Personal::None if value.chars().count() <= 40 => format!("{} = {value}", spec.name),
+            _ => spec.name.to_string(),
+        });
+        parts.collect::<Vec<_>>().join(", ")
     }
 }
 

@@ -11,9 +11,19 @@ pub use file::{FileOutcome, Sink, validate_file};
 pub use judge::{Judged, Validator, accepted_schema, quarantine_schema};
 pub use log::{CodeCount, FindingLog};
 
+use crate::contract::Contract;
 use crate::domain::Calendar;
 use crate::nomenclature::Nomenclatures;
 use chrono::NaiveDate;
+
+/// Nomenclatures that a contract needs and that are not at hand: without them every code would
+/// be unknown.
+pub fn missing_tables<'c>(contract: &'c Contract, nomenclatures: &Nomenclatures) -> Vec<&'c str> {
+    let needed = contract.columns.iter().filter_map(|c| c.codes.as_ref()).map(|c| c.table.as_str());
+    let mut missing: Vec<&str> = needed.filter(|t| nomenclatures.table(t).is_none()).collect();
+    missing.dedup();
+    missing
+}
 
 /// What every judgement may look at besides the records.
 #[derive(Clone, Copy)]

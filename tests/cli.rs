@@ -1,0 +1,207 @@
+//! What people meet: exit codes, French texts, faults with their place.
+
+mod common;
+
+use common::{DATE, cartulaire, json, night, root, run};
+use std::path::Path;
+
+fn stderr_of(args: &[&str], code: i32) -> String {
+    let out = run(args, code);
+    assert!(out.stdout.is_empty(), "results go to stdout, faults to stderr");
+    String::from_utf8(out.stderr).unwrap()
+}
+
+#[test]
+fn exit_codes_are_those_of_the_manual() {
+    let nowhere = tempfile::tempdir().unwrap();
+    let at = nowhere.path().join("none").display().to_string();
+    run(&["--help"], 0);
+    run(&["--version"], 0);
+    run(&[], 2);
+    run(&["run", "nightly", "--date", "2026-02-30"], 2);
+    for args in [
+        &["status"][..],
+        &["history"],
+        &["journal", "verify"],
+        &["elimination", "list"],
+        &["seda", "pack"],
+        &["retention", "simulate", "--as-of", DATE],
+    ] {
+        let args: Vec<&str> = args.iter().copied().chain(["--store", &at]).collect();
+        assert!(stderr_of(&args, 10).contains("cartulaire init"));
+    }
+}
+
+#[test]
+fn quarantine_is_exit_3_only_when_asked_and_only_what_is_built_is_in_the_help() {
+    let store = tempfile::tempdir().unwrap();
+    let at = store.path().display().to_string();
+    run(&["run", "nightly", "--date", DATE, "--store", &at, "--fail-on-quarantine", "--quiet"], 3);
+    run(&["run", "nightly", "--date", DATE, "--store", &at, "--quiet"], 0);
+    let help = String::from_utf8(run(&["--help"], 0).stdout).unwrap();
+    for absent in
+        ["publish", "backfill", "hold", "person", "explain", "lineage", "Usage:", "Print", "Commands:"]
+    {
+        assert!(!help.contains(absent), "{absent}");
+    }
+}
+
+#[test]
+fn usage_faults_are_told_in_french() {
+    for (args, want) in [
+        (&["foo"][..], "commande inconnue « foo »"),
+        (&["run"], "il manque : <TÂCHE>"),
+        (&["run", "nightli"], "tâche inconnue « nightli » ; tâches : nightly"),
+        (&["run", "nightly", "--date", "12/01/2026"], "date réelle aaaa-mm-jj attendue"),
+        (&["validate", "foo", "x.csv"], "source inconnue « foo » ; admises : crdc, dnma, ent, scope"),
+        (&["validate", "dnma", "x.csv"], "ne suit aucune convention de nom de la source « dnma »"),
+        (
+            &["extract", "foo"],
+            "jeu inconnu « foo » ; jeux : dnma-visites-academie-semaine-profil, eleves-uai-niveau",
+        ),
+    ] {
+        assert!(stderr_of(args, 2).contains(want), "{want}: {}", stderr_of(args, 2));
+    }
+}
+
+#[test]
+fn a_job_file_with_a_typo_is_told_with_file_line_column_and_accepted_names() {
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::create_dir(folder.path().join("jobs")).unwrap();
+    let text = std::fs::read_to_string(root().join("jobs/definitions/nightly.toml")).unwrap();
+    std::fs::write(folder.path().join("jobs/nuit.toml"), text.replace("catch_up =", "catchup =")).unwrap();
+    std::fs::write(folder.path().join("cartulaire.toml"), "[jobs]\npath = \"jobs\"\n").unwrap();
+    let config = folder.path().join("cartulaire.toml").display().to_string();
+    let said = stderr_of(&["check", "--config", &config], 2);
+    let place = format!("{}:8:1 : clé inconnue « catchup »", folder.path().join("jobs/nuit.toml").display());
+    assert!(said.contains(&place) && said.contains("« catch_up »"), "{said}");
+}
+
+#[test]
+fn check_tells_the_faults_of_every_file_at_once() {
+    let folder = tempfile::tempdir().unwrap();
+    let write = |name: &str, text: &str| {
+        let path = folder.path().join(name);
+        std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+        std::fs::write(path, text).unwrap();
+    };
+    write(
+        "cartulaire.toml",
+        "[contracts]\npath = \"c\"\n[datasets]\npath = \"d\"\n[retention]\noverlay = \"o.toml\"\n",
+    );
+    write("c/a.toml", "[table]\nname = \"a\"\ntitre = \"x\"\n");
+    write("c/b.toml", "[table\n");
+    write(
+        "o.toml",
+        "[[verification]]\nrule = \"NOPE\"\nverified_by = \"a\"\nverified_on = \"2025-01-01\"\ntext_read = \"b\"\n",
+    );
+    let config = folder.path().join("cartulaire.toml").display().to_string();
+    let out = run(&["check", "--json", "--config", &config], 2);
+    let report: serde_json::Value = serde_json::from_slice(&out.stdout).unwrap();
+    let found: Vec<(String, u64)> = report["findings"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|f| {
+            (
+                Path::new(f["file"].as_str().unwrap()).file_name().unwrap().to_string_lossy().into_owned(),
+                f["line"].as_u64().unwrap(),
+            )
+        })
+        .collect();
+    assert_eq!(found, [("a.toml".to_owned(), 3), ("b.toml".to_owned(), 1), ("o.toml".to_owned(), 2)]);
+}
+
+#[test]
+fn a_contract_of_ones_own_brings_a_table_without_code() {
+    let folder = tempfile::tempdir().unwrap();
+    let at = |name: &str| folder.path().join(name);
+    std::fs::create_dir(at("contracts")).unwrap();
+    std::fs::create_dir(at("inbox")).unwrap();
+    std::fs::write(
+        at("contracts/cantine.toml"),
+        "[table]\nname = \"cantine\"\ntitle = \"Repas\"\ndescription = \"Un repas.\"\nsource = \"cantine\"\nrecord_class = \"cantine\"\nkey = [\"id\"]\nschool_year_from = \"jour\"\n\n[input]\nformat = \"csv\"\nseparator = \",\"\nfile_name = '(?<delivery>cantine_(?<date>[0-9]{8}))\\.csv'\n\n[[column]]\nname = \"id\"\ntype = \"text\"\nrequired = true\npersonal = \"none\"\n\n[[column]]\nname = \"jour\"\ntype = \"date\"\nrequired = true\npersonal = \"none\"\n",
+    )
+    .unwrap();
+    std::fs::write(at("inbox/cantine_20260110.csv"), "id,jour\n1,05/01/2026\n2,06/01/2026\n").unwrap();
+    std::fs::write(at("cartulaire.toml"), "[store]\npath = \"store\"\ncreate = true\n[inbox]\npath = \"inbox\"\n[contracts]\npath = \"contracts\"\n").unwrap();
+    let config = at("cartulaire.toml").display().to_string();
+    let outcome = json(&["run", "nightly", "--date", DATE, "--config", &config, "--json"], 0);
+    assert_eq!((&outcome["status"], &outcome["steps"][1]["accepted"]), (&"ok".into(), &2.into()));
+    let simulated =
+        json(&["retention", "simulate", "--as-of", "2126-01-01", "--config", &config, "--json"], 0);
+    assert_eq!(simulated["by_decision"], serde_json::json!([{"decision": "keep_no_rule", "count": 2}]));
+}
+
+#[test]
+fn ingest_enters_one_delivery_and_says_when_it_was_already_there() {
+    let store = tempfile::tempdir().unwrap();
+    let at = store.path().display().to_string();
+    let file = "samples/night/CRDC_99_20260105_T1.csv";
+    let first = json(&["ingest", "crdc", file, "--date", DATE, "--store", &at, "--json"], 0);
+    assert_eq!((&first["steps"][0]["accepted"], &first["status"]), (&1.into(), &"ok".into()));
+    let second = run(&["ingest", "crdc", file, "--date", DATE, "--store", &at], 0);
+    assert!(String::from_utf8_lossy(&second.stdout).contains("Rien à faire"));
+    assert!(stderr_of(&["ingest", "ent", file, "--store", &at], 2).contains("source « crdc »"));
+}
+
+#[test]
+fn a_refused_delivery_is_exit_4_and_changes_no_table() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("CRDC_99_20260105_T1.csv");
+    let text = std::fs::read_to_string(root().join("samples/night/CRDC_99_20260105_T1.csv"));
+    let text = text.unwrap_or_else(|_| {
+        String::from_utf8_lossy(&std::fs::read(root().join("samples/night/CRDC_99_20260105_T1.csv")).unwrap())
+            .into_owned()
+    });
+    std::fs::write(&file, text.replace("DEMI_PENSION", "DEMIPENSION")).unwrap();
+    let at = folder.path().join("store").display().to_string();
+    let file = file.display().to_string();
+    let outcome = json(&["ingest", "crdc", &file, "--date", DATE, "--store", &at, "--json"], 4);
+    assert_eq!(outcome["status"], "gated");
+    let ingest = &outcome["steps"][1];
+    assert_eq!((ingest["accepted"].as_u64(), ingest["read"] == ingest["excluded"]), (Some(0), true));
+    assert_eq!(json(&["status", "--store", &at, "--json"], 0)["tables"], serde_json::json!([]));
+}
+
+#[test]
+fn an_elimination_list_can_be_exported_and_a_second_proposal_is_the_same_list() {
+    let store = tempfile::tempdir().unwrap();
+    let at = store.path().display().to_string();
+    night(store.path(), "2");
+    let lists = json(&["elimination", "list", "--store", &at, "--json"], 0);
+    let id = lists["lists"][0]["id"].as_str().unwrap().to_owned();
+    let out = tempfile::tempdir().unwrap();
+    let to = out.path().display().to_string();
+    json(&["elimination", "export", &id, "--out", &to, "--store", &at, "--json"], 0);
+    let mut names: Vec<String> = std::fs::read_dir(out.path())
+        .unwrap()
+        .map(|e| e.unwrap().file_name().to_string_lossy().into_owned())
+        .collect();
+    names.sort();
+    assert_eq!(names, ["bordereau.xlsx", "list.json", "list.parquet"]);
+    run(&["elimination", "export", &id, "--out", &to, "--store", &at], 2);
+    run(&["elimination", "propose", "--date", "2026-02-01", "--store", &at, "--quiet"], 0);
+    assert_eq!(json(&["elimination", "list", "--store", &at, "--json"], 0), lists);
+}
+
+#[test]
+fn completions_are_written_for_the_usual_shells() {
+    for shell in ["bash", "zsh", "fish"] {
+        assert!(run(&["completions", shell], 0).stdout.len() > 1000);
+    }
+    let out = cartulaire(&["completions", "nope"]).output().unwrap();
+    assert_eq!(out.status.code(), Some(2));
+}
+
+/// The commands that the README gives are those that the tests and CI run.
+#[test]
+fn the_readme_gives_the_two_commands() {
+    let readme = std::fs::read_to_string(root().join("README.md")).unwrap();
+    for command in ["cargo run --locked -- run nightly --date 2026-01-12", "cargo test --locked --workspace"]
+    {
+        assert!(readme.contains(command), "{command}");
+    }
+    let ci = std::fs::read_to_string(root().join(".ci/run")).unwrap();
+    assert!(ci.contains("cargo test --locked --workspace"));
+}

@@ -1,0 +1,86 @@
+//! A night that is killed and started again ends like one that was left in peace.
+
+mod common;
+
+use common::{DATE, cartulaire, json, night, tree};
+use rusqlite::{Connection, OpenFlags};
+use std::path::Path;
+use std::process::{Child, Stdio};
+use std::time::{Duration, Instant};
+
+fn start(store: &Path) -> Child {
+    let store = store.display().to_string();
+    cartulaire(&["run", "nightly", "--date", DATE, "--store", &store, "--quiet"])
+        .stderr(Stdio::null())
+        .spawn()
+        .unwrap()
+}
+
+/// Steps recorded in the ledger; 0 while it cannot be read.
+fn steps_done(store: &Path) -> i64 {
+    let count = || -> rusqlite::Result<i64> {
+        let db = Connection::open_with_flags(store.join("ledger.sqlite"), OpenFlags::SQLITE_OPEN_READ_ONLY)?;
+        db.query_row("SELECT count(*) FROM steps", [], |r| r.get(0))
+    };
+    count().unwrap_or(0)
+}
+
+fn ends_like(store: &Path, peaceful: &Path, what: &str) {
+    night(store, "2");
+    assert_eq!(tree(store), tree(peaceful), "{what}");
+    let store = store.display().to_string();
+    assert_eq!(json(&["journal", "verify", "--store", &store, "--json"], 0)["verdict"], "intact", "{what}");
+}
+
+#[test]
+fn a_kill_after_any_step_changes_nothing_in_the_end() {
+    let peaceful = tempfile::tempdir().unwrap();
+    night(peaceful.path(), "2");
+    for steps in 0..6 {
+        let store = tempfile::tempdir().unwrap();
+        let mut child = start(store.path());
+        let begun = Instant::now();
+        while steps_done(store.path()) < steps && begun.elapsed() < Duration::from_secs(60) {
+            std::thread::sleep(Duration::from_micros(300));
+        }
+        child.kill().unwrap();
+        child.wait().unwrap();
+        ends_like(store.path(), peaceful.path(), &format!("killed after step {steps}"));
+    }
+}
+
+/// Ten moments here; `CARTULAIRE_KILLS` asks for more.
+#[test]
+fn kills_at_random_moments_change_nothing_in_the_end() {
+    let peaceful = tempfile::tempdir().unwrap();
+    let begun = Instant::now();
+    night(peaceful.path(), "2");
+    let whole = begun.elapsed().as_micros() as u64;
+    #[expect(clippy::disallowed_methods, reason = "a test, told by its environment to try harder")]
+    let rounds: u64 = std::env::var("CARTULAIRE_KILLS").ok().and_then(|v| v.parse().ok()).unwrap_or(10);
+    let mut seed = 20_260_112_u64;
+    for round in 0..rounds {
+        let store = tempfile::tempdir().unwrap();
+        // Up to three kills of the same night.
+        for _ in 0..=round % 3 {
+            seed = seed.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+            let mut child = start(store.path());
+            std::thread::sleep(Duration::from_micros((seed >> 33) % whole));
+            child.kill().unwrap();
+            child.wait().unwrap();
+        }
+        ends_like(store.path(), peaceful.path(), &format!("round {round}"));
+    }
+}
+
+#[test]
+fn a_second_process_is_told_that_the_store_is_in_use() {
+    let store = tempfile::tempdir().unwrap();
+    let at = store.path().display().to_string();
+    common::run(&["init", "--store", &at], 0);
+    let held = std::fs::File::options().write(true).open(store.path().join(".lock")).unwrap();
+    held.lock().unwrap();
+    let out = cartulaire(&["run", "nightly", "--date", DATE, "--store", &at]).output().unwrap();
+    assert_eq!(out.status.code(), Some(11));
+    assert!(String::from_utf8_lossy(&out.stderr).contains("utilisé par un autre processus"));
+}
