@@ -1,5 +1,16 @@
 //! What people meet: exit codes, French texts, faults with their place.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::string_slice,
+    clippy::print_stdout,
+    clippy::disallowed_methods,
+    reason = "tests state what they expect"
+)]
+
 mod common;
 
 use common::{DATE, cartulaire, json, night, root, run};
@@ -183,6 +194,63 @@ fn an_elimination_list_can_be_exported_and_a_second_proposal_is_the_same_list() 
     run(&["elimination", "export", &id, "--out", &to, "--store", &at], 2);
     run(&["elimination", "propose", "--date", "2026-02-01", "--store", &at, "--quiet"], 0);
     assert_eq!(json(&["elimination", "list", "--store", &at, "--json"], 0), lists);
+}
+
+/// A copy of the night's inbox that a test may change, and a configuration that points at it.
+fn own_inbox() -> (tempfile::TempDir, String) {
+    let folder = tempfile::tempdir().unwrap();
+    let inbox = folder.path().join("inbox");
+    std::fs::create_dir(&inbox).unwrap();
+    for entry in std::fs::read_dir(root().join("samples/night")).unwrap() {
+        let path = entry.unwrap().path();
+        std::fs::copy(&path, inbox.join(path.file_name().unwrap())).unwrap();
+    }
+    let text = std::fs::read_to_string(root().join("cartulaire.toml")).unwrap();
+    let text = text
+        .replace("\"samples/night\"", "\"inbox\"")
+        .replace("\"samples/", &format!("\"{}/samples/", root().display()));
+    std::fs::write(folder.path().join("cartulaire.toml"), text).unwrap();
+    let config = folder.path().join("cartulaire.toml").display().to_string();
+    (folder, config)
+}
+
+#[test]
+fn the_same_bytes_under_two_names_are_received_once() {
+    let (folder, config) = own_inbox();
+    let inbox = folder.path().join("inbox");
+    std::fs::copy(inbox.join("CRDC_99_20260105_T1.csv"), inbox.join("CRDC_99_20260105_T2.csv")).unwrap();
+    let outcome = json(&["run", "nightly", "--date", DATE, "--config", &config, "--json"], 0);
+    let receive = &outcome["steps"][0];
+    assert_eq!(
+        (receive["read"].as_u64(), receive["accepted"].as_u64(), receive["excluded"].as_u64()),
+        (Some(28), Some(27), Some(1))
+    );
+    assert_eq!(
+        json(&["run", "nightly", "--date", DATE, "--config", &config, "--json"], 0)["nothing_to_do"],
+        true
+    );
+}
+
+#[test]
+fn a_corrected_delivery_of_the_same_date_replaces_records_instead_of_doubling_them() {
+    let (folder, config) = own_inbox();
+    let inbox = folder.path().join("inbox");
+    json(&["run", "nightly", "--date", DATE, "--config", &config, "--json"], 0);
+    for part in ["Eleve", "EtabEducNat"] {
+        let file = inbox.join(format!("ENT2DEX-ENT99_Complet_20260110_{part}_0000.xml"));
+        let text = std::fs::read_to_string(&file).unwrap();
+        std::fs::write(&file, text.replace("Exempleville", "Exemplebourg").replace("1 rue", "2 rue"))
+            .unwrap();
+    }
+    let second = json(&["run", "nightly", "--date", DATE, "--config", &config, "--json"], 0);
+    assert_eq!(second["run_id"], "nightly-2026-01-12.2");
+    assert_eq!(second["steps"][0]["accepted"], 2);
+    let publications = folder.path().join("var/store/publications/eleves-uai-niveau");
+    assert_eq!(
+        std::fs::read_dir(publications).unwrap().count(),
+        1,
+        "the same pupils give the same table: no new version"
+    );
 }
 
 #[test]

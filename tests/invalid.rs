@@ -1,6 +1,17 @@
 //! Every code of the register, on input that deserves it: whole lists of findings compared with
 //! `samples/invalid/<CODE>_<what>/expected.json`.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::string_slice,
+    clippy::print_stdout,
+    clippy::disallowed_methods,
+    reason = "tests state what they expect"
+)]
+
 mod common;
 
 use cartulaire_engine::codes::Code;

@@ -1,5 +1,16 @@
 //! Real data of the ministry, where it is at hand.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::string_slice,
+    clippy::print_stdout,
+    clippy::disallowed_methods,
+    reason = "tests state what they expect"
+)]
+
 mod common;
 
 use common::{DATE, json, night, root, shared};

@@ -1,5 +1,16 @@
 //! A night that is killed and started again ends like one that was left in peace.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::string_slice,
+    clippy::print_stdout,
+    clippy::disallowed_methods,
+    reason = "tests state what they expect"
+)]
+
 mod common;
 
 use common::{DATE, cartulaire, json, night, tree};
@@ -56,7 +67,6 @@ fn kills_at_random_moments_change_nothing_in_the_end() {
     let begun = Instant::now();
     night(peaceful.path(), "2");
     let whole = begun.elapsed().as_micros() as u64;
-    #[expect(clippy::disallowed_methods, reason = "a test, told by its environment to try harder")]
     let rounds: u64 = std::env::var("CARTULAIRE_KILLS").ok().and_then(|v| v.parse().ok()).unwrap_or(10);
     let mut seed = 20_260_112_u64;
     for round in 0..rounds {

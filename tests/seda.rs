@@ -1,5 +1,16 @@
 //! Packages: accepted by the official schema, whole, and closed on themselves.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::string_slice,
+    clippy::print_stdout,
+    clippy::disallowed_methods,
+    reason = "tests state what they expect"
+)]
+
 mod common;
 
 use common::{night, shared};

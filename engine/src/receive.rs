@@ -30,7 +30,7 @@ struct Arrival<'a> {
 /// What receiving a file would do, or did.
 enum Fate {
     Taken(DeliveredFile),
-    Already { run_id: String },
+    Already { sha256: String, run_id: String },
     Refused { code: Code, sha256: String, message: String },
 }
 
@@ -105,15 +105,20 @@ pub fn receive(run: &mut Run<'_>) -> Result<Said> {
     let mut groups: BTreeMap<(NaiveDate, String, String), Vec<DeliveredFile>> = BTreeMap::new();
     let mut waiting: BTreeSet<String> = BTreeSet::new();
     let mut refusals = Vec::new();
+    // The same bytes under two names are one file.
+    let mut seen: BTreeSet<String> = BTreeSet::new();
     for (i, arrival) in arrivals.iter().enumerate() {
         run.progress.advance(i as u64 + 1, arrivals.len() as u64);
         match fate(run.store, arrival, &work)? {
+            Fate::Taken(file) if !seen.insert(file.sha256.clone()) => counts.excluded += 1,
             Fate::Taken(file) => {
                 if let Some((contract, delivery, date)) = &arrival.known {
                     groups.entry((*date, contract.source.clone(), delivery.clone())).or_default().push(file);
                 }
             }
-            Fate::Already { run_id } if run_id == run.id => counts.accepted += 1,
+            Fate::Already { sha256, run_id } if run_id == run.id && seen.insert(sha256.clone()) => {
+                counts.accepted += 1;
+            }
             Fate::Already { .. } => counts.excluded += 1,
             Fate::Refused { code, sha256, message } => {
                 counts.rejected += 1;
@@ -213,7 +218,7 @@ fn fate(store: &Store, arrival: &Arrival<'_>, work: &Path) -> Result<Fate> {
     let (sha256, size) = input.finish();
     let sha256 = sha256.to_string();
     if let Some(run_id) = store.ledger.received_by(&sha256)? {
-        return Ok(Fate::Already { run_id });
+        return Ok(Fate::Already { sha256, run_id });
     }
     let Some((contract, _, _)) = &arrival.known else {
         return Ok(refused(

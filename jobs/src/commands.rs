@@ -431,7 +431,8 @@ fn export(config: &Config, id: &str, out: &Path, shown: &Shown) -> Result<u8> {
 }
 
 fn verify(config: &Config, shown: &Shown) -> Result<u8> {
-    let store = Store::open(&config.store)?;
+    // Copies that a crash left behind the ledger are brought up to date first.
+    let store = open_store_existing(config)?;
     let result = journal::verify(&store)?;
     shown.document(&json!(result));
     shown.say(&match result.first_broken {
@@ -508,8 +509,10 @@ fn history(config: &Config, shown: &Shown) -> Result<u8> {
         ]);
         let outcome = Outcome { run, steps, nothing_to_do: false };
         let mut document = outcome.json();
-        document["started_at"] = json!(start);
-        document["ended_at"] = json!(end);
+        if let Some(fields) = document.as_object_mut() {
+            fields.insert("started_at".into(), json!(start));
+            fields.insert("ended_at".into(), json!(end));
+        }
         json.push(document);
     }
     shown.document(&json!({"runs": json}));

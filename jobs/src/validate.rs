@@ -211,8 +211,14 @@ fn text(verdict: &str, files: &[Value], log: &FindingLog, max: usize) -> String 
     let rows: Vec<Vec<String>> = files
         .iter()
         .map(|f| {
-            let n = |k: &str| thousands(f["records"][k].as_u64().unwrap_or(0));
-            vec![f["path"].as_str().unwrap_or("").to_owned(), n("read"), n("accepted"), n("rejected")]
+            let n =
+                |k: &str| thousands(f.pointer(&format!("/records/{k}")).and_then(Value::as_u64).unwrap_or(0));
+            vec![
+                f.get("path").and_then(Value::as_str).unwrap_or("").to_owned(),
+                n("read"),
+                n("accepted"),
+                n("rejected"),
+            ]
         })
         .collect();
     let mut out =

@@ -4,7 +4,7 @@ use super::dataset::{Dataset, MeasureKind};
 use super::table::Cube;
 use crate::error::{Error, Result};
 use crate::run::Counts;
-use crate::store::{Snapshot, Store, read_batches};
+use crate::store::{Snapshot, Store, current, read_batches};
 use arrow::array::{Array, ArrayRef, AsArray, StringArray};
 use arrow::compute::{cast, concat_batches};
 use arrow::datatypes::{DataType, Int64Type};
@@ -20,7 +20,11 @@ use std::collections::{BTreeMap, BTreeSet};
 /// When the store fails.
 pub fn aggregate(store: &Store, dataset: &Dataset, date: NaiveDate) -> Result<(Cube, Counts)> {
     let all = store.ledger.snapshots(&dataset.table)?;
-    let current = current(&all, dataset.snapshot, dataset.latest_year_only, date);
+    let mut current = current(&all, dataset.snapshot, date);
+    if dataset.latest_year_only {
+        let last = current.iter().map(|s| s.annee_scolaire.clone()).max();
+        current.retain(|s| Some(&s.annee_scolaire) == last.as_ref());
+    }
     let total: u64 = all.iter().map(|s| s.rows.unsigned_abs()).sum();
     let mut cells: BTreeMap<Vec<String>, u64> = BTreeMap::new();
     let mut counted = 0;
@@ -32,29 +36,6 @@ pub fn aggregate(store: &Store, dataset: &Dataset, date: NaiveDate) -> Result<(C
     }
     let counts = Counts { read: total, accepted: counted, excluded: total - counted, ..Counts::default() };
     Ok((Cube::with_totals(dataset.dimension_names().len(), &cells), counts))
-}
-
-/// The snapshots that say the present state: of each school year the last complete delivery, or
-/// every increment; nothing delivered after the logical date.
-fn current(all: &[Snapshot], complete: bool, latest_year: bool, date: NaiveDate) -> Vec<&Snapshot> {
-    let date = date.to_string();
-    let mut out: Vec<&Snapshot> = all.iter().filter(|s| s.delivery_date <= date).collect();
-    if latest_year {
-        let last = out.iter().map(|s| s.annee_scolaire.clone()).max();
-        out.retain(|s| Some(&s.annee_scolaire) == last.as_ref());
-    }
-    if complete {
-        let last: BTreeMap<String, String> = out.iter().fold(BTreeMap::new(), |mut m, s| {
-            let slot: &mut String = m.entry(s.annee_scolaire.clone()).or_default();
-            if *slot < s.delivery_date {
-                slot.clone_from(&s.delivery_date);
-            }
-            m
-        });
-        out.retain(|s| last.get(&s.annee_scolaire) == Some(&s.delivery_date));
-    }
-    out.sort_by(|a, b| (&a.delivery_date, &a.path).cmp(&(&b.delivery_date, &b.path)));
-    out
 }
 
 fn reduce(
@@ -87,12 +68,15 @@ fn reduce(
     if let Some(join) = &dataset.join {
         let other = store.ledger.snapshots(&join.table)?;
         let same_year: Vec<Snapshot> = other.into_iter().filter(|s| s.annee_scolaire == year).collect();
-        let parts = self::current(&same_year, true, false, date);
+        let parts = crate::store::current(&same_year, true, date);
         let mut columns: Vec<&str> = join.columns.iter().map(String::as_str).collect();
         columns.push(&join.right);
         let Some(right) = load(store, &parts, &columns)? else { return Ok(0) };
+        // One line per joined key: a school delivered twice must not count its pupils twice.
+        let brought: Vec<Expr> = join.columns.iter().map(|c| col(c.as_str()).last()).collect();
+        let right = right.lazy().group_by_stable([col(join.right.as_str())]).agg(brought);
         records = records.join(
-            right.lazy(),
+            right,
             [col(join.left.as_str())],
             [col(join.right.as_str())],
             JoinArgs::new(JoinType::Inner),

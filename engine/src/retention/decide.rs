@@ -165,7 +165,8 @@ mod tests {
         use Outcome::*;
         use SortFinal::*;
         let start = Some(day("2025-08-31"));
-        let table: &[(&str, Vec<Rule>, Option<NaiveDate>, &str, Outcome)] = &[
+        type Case<'a> = (&'a str, Vec<Rule>, Option<NaiveDate>, &'a str, Outcome);
+        let table: &[Case<'_>] = &[
             ("no rule", vec![], start, "2100-01-01", KeepNoRule),
             ("no start", vec![rule("P3M", Elimination, true)], None, "2100-01-01", KeepUndated),
             (

@@ -38,7 +38,7 @@ impl Group {
     }
 }
 
-/// Decisions for everything in the store at a date, in the order of the snapshots' paths.
+/// Decisions for everything in the store at a date, in the order of ingestion.
 ///
 /// # Errors
 /// When the ledger cannot be read or says nonsense.
@@ -62,8 +62,11 @@ pub fn decisions(
         .collect()
 }
 
-/// Counts by decision, then by class, school year and decision.
-pub fn simulate(groups: &[Group]) -> (BTreeMap<Outcome, u64>, BTreeMap<(String, String, Outcome), u64>) {
+/// Records by (class, school year, decision).
+pub type Simulation = BTreeMap<(String, String, Outcome), u64>;
+
+/// Counts by decision, then in detail.
+pub fn simulate(groups: &[Group]) -> (BTreeMap<Outcome, u64>, Simulation) {
     let (mut total, mut detail) = (BTreeMap::new(), BTreeMap::new());
     for g in groups {
         *total.entry(g.decision.outcome).or_default() += g.records;

@@ -10,11 +10,11 @@ use crate::journal::NewEntry;
 use crate::report::DeliveryQuality;
 use crate::retention::{Group, Outcome, decisions};
 use crate::run::{Counts, Run, Said};
-use crate::store::{SipRow, Snapshot, files};
+use crate::store::{SipRow, Snapshot, current, files};
 use chrono::NaiveDate;
 use serde_json::json;
 use sha2::{Digest as _, Sha512};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs::File;
 use std::io::{BufReader, BufWriter, Read, Write};
 use std::path::Path;
@@ -29,11 +29,14 @@ pub fn package(run: &mut Run<'_>) -> Result<Said> {
     let groups = decisions(run.store, &run.rulebook.referential, &run.rulebook.calendar, run.date)?;
     let mut counts = Counts { read: groups.iter().map(|g| g.records).sum(), ..Counts::default() };
     let mut todo: BTreeMap<(String, String, NaiveDate), Vec<&Group>> = BTreeMap::new();
-    let (mut waiting, mut before) = (Vec::new(), 0);
+    let (mut waiting, mut before, mut replaced) = (Vec::new(), 0, 0);
+    let present = present(run)?;
     for group in groups.iter().filter(|g| g.decision.outcome == Outcome::Conserve) {
         let Some(start) = group.start else { continue };
         let s = &group.snapshot;
-        if let Some(sip) = run.store.ledger.packaged_in(&s.path, &group.start_text())? {
+        if !present.contains(&s.path) {
+            replaced += group.records;
+        } else if let Some(sip) = run.store.ledger.packaged_in(&s.path, &group.start_text())? {
             // A run that was interrupted after this package counts it as its own.
             let mine = run.store.ledger.sips()?.iter().any(|p| p.id == sip && p.run_id == run.id);
             if mine { counts.accepted += group.records } else { before += group.records }
@@ -56,6 +59,9 @@ pub fn package(run: &mut Run<'_>) -> Result<Said> {
     if before > 0 {
         detail.push_str(&format!(", {before} déjà empaquetés"));
     }
+    if replaced > 0 {
+        detail.push_str(&format!(", {replaced} d'états remplacés par une livraison plus récente, gardés"));
+    }
     waiting.sort();
     waiting.dedup();
     if !waiting.is_empty() {
@@ -63,6 +69,17 @@ pub fn package(run: &mut Run<'_>) -> Result<Said> {
     }
     let outputs = mine.iter().map(|s| format!("{}/{}.zip", s.path, s.id)).collect();
     Ok(Said { counts, outputs, detail, ..Said::default() })
+}
+
+/// Paths of the snapshots that say the present state: an archive receives the last complete
+/// delivery of a school year, not every night's copy of it.
+fn present(run: &Run<'_>) -> Result<BTreeSet<String>> {
+    let mut out = BTreeSet::new();
+    for contract in &run.rulebook.contracts {
+        let all = run.store.ledger.snapshots(&contract.name)?;
+        out.extend(current(&all, contract.snapshot, run.date).into_iter().map(|s| s.path.clone()));
+    }
+    Ok(out)
 }
 
 /// Writes one package; the number of its records.

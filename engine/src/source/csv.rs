@@ -96,8 +96,7 @@ impl<'a> CsvReader<'a> {
         let bytes = self.scanner.bytes(&header.range);
         let bytes = bytes.strip_prefix(b"\xEF\xBB\xBF").unwrap_or(bytes);
         let mut names: Vec<String> = Vec::new();
-        let mut fields = Fields::new(bytes, self.separator, header.quoted);
-        while let Some(f) = fields.next() {
+        for f in Fields::new(bytes, self.separator, header.quoted) {
             names.push(decode(self.encoding, &f).map_or_else(|| lossless(&f), Cow::into_owned));
             if names.len() > self.limits.columns_max {
                 break;

@@ -328,13 +328,14 @@ impl Ledger {
         )
     }
 
-    /// Every Parquet file of a table (of all tables when `table` is empty).
+    /// Every Parquet file of a table (of all tables when `table` is empty), in the order in which
+    /// they were ingested.
     ///
     /// # Errors
     /// Those of the ledger.
     pub fn snapshots(&self, table: &str) -> Result<Vec<Snapshot>> {
         self.all(
-            "SELECT * FROM snapshots WHERE ?1 = '' OR table_name = ?1 ORDER BY path",
+            "SELECT * FROM snapshots WHERE ?1 = '' OR table_name = ?1 ORDER BY rowid",
             &[&table],
             Snapshot::read,
         )

@@ -4,10 +4,12 @@
 //! named by the ledger (and whole) or removed by [`Store::recover`]; the step that was running
 //! writes the same bytes again.
 
+mod current;
 pub mod files;
 mod ledger;
 mod parquet;
 
+pub use current::current;
 pub use ledger::{
     DeliveredFile, Delivery, IngestRow, Ledger, ListRow, Publication, Refusal, RunRow, SipRow, Snapshot,
     StepRow,

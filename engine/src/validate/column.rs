@@ -45,6 +45,9 @@ pub fn from_days(value: i32) -> Option<NaiveDate> {
     }
 }
 
+/// Appends a value to a typed column, or says why it cannot.
+type Parse<'a> = dyn FnMut(Option<&str>) -> Result<(), (Code, String)> + 'a;
+
 /// Types and checks a raw column. Wrong values become null and a fault; `skip` rows (broken
 /// frames) are not looked at.
 pub fn check(spec: &ColumnSpec, raw: &ArrayRef, skip: &[bool], faults: &mut Vec<Fault>) -> ArrayRef {
@@ -65,7 +68,7 @@ pub fn check(spec: &ColumnSpec, raw: &ArrayRef, skip: &[bool], faults: &mut Vec<
         return raw.clone();
     }
     let text: &StringArray = raw.as_string();
-    let mut walk = |parse: &mut dyn FnMut(Option<&str>) -> Result<(), (Code, String)>| {
+    let mut walk = |parse: &mut Parse<'_>| {
         for row in 0..text.len() {
             let value = text.is_valid(row).then(|| text.value(row));
             let skipped = skip.get(row).copied().unwrap_or(false);

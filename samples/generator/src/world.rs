@@ -210,7 +210,7 @@ impl World {
         let divisions = cell.count.div_ceil(DIVISION_MAX).max(1);
         let newcomer = at + cell.newcomers >= cell.count;
         let entry = match newcomer {
-            true if at % 3 == 0 => (year.start, 11, 3),
+            true if at.is_multiple_of(3) => (year.start, 11, 3),
             true => (year.start, 9, 1),
             false => (year.start - cell.level().rank, 9, 1),
         };
