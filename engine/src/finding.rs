@@ -17,6 +17,15 @@ pub enum Severity {
 }
 
 impl Severity {
+    /// As in JSON.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Severity::Warning => "warning",
+            Severity::Error => "error",
+            Severity::Refusal => "refusal",
+        }
+    }
+
     /// French word shown to people.
     pub fn french(self) -> &'static str {
         match self {
@@ -71,6 +80,9 @@ impl Finding {
 
 impl std::fmt::Display for Finding {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        if self.origin.file.is_empty() {
+            return write!(f, "livraison : [{}] {} ({})", self.code, self.message, self.severity.french());
+        }
         write!(f, "{}", self.origin.file)?;
         if self.origin.line > 0 {
             write!(f, ":{}", self.origin.line)?;

@@ -6,6 +6,7 @@ use crate::contract::Contract;
 use crate::domain::{AnneeScolaire, DateFormat, Digest, DigestReader};
 use crate::error::{Error, IoContext, Result};
 use crate::finding::{Finding, Origin};
+use crate::french::{count, thousands};
 use crate::journal::NewEntry;
 use crate::report::{DeliveryQuality, TableQuality};
 use crate::run::{Counts, Run, Said};
@@ -35,10 +36,10 @@ pub fn gate(contract: &Contract, outcome: FileOutcome) -> Option<Finding> {
             Code::GateRejected,
             Origin::default(),
             format!(
-                "table {} : {} enregistrements rejetés sur {} ({:.1} %), seuil {:.1} %",
+                "table {} : {} sur {} ({:.1} %), seuil {:.1} %",
                 contract.name,
-                outcome.rejected,
-                outcome.read,
+                count(outcome.rejected, "enregistrement rejeté", "enregistrements rejetés"),
+                thousands(outcome.read),
                 share * 100.0,
                 contract.max_rejected_share * 100.0
             )
@@ -78,10 +79,12 @@ pub fn ingest(run: &mut Run<'_>) -> Result<Said> {
         done.len() - refused,
         counts.rejected
     );
-    if refused > 0 {
-        detail.push_str(&format!(", {refused} livraisons refusées (voir le rapport)"));
+    let any_refused = refused > 0;
+    if any_refused {
+        let refused = count(refused as u64, "livraison refusée", "livraisons refusées");
+        detail.push_str(&format!(", {refused} (voir le rapport)"));
     }
-    Ok(Said { counts, gated: refused > 0, outputs, detail, ..Said::default() })
+    Ok(Said { counts, gated: any_refused, outputs, detail, ..Said::default() })
 }
 
 fn ingest_delivery(run: &mut Run<'_>, delivery: &Delivery) -> Result<()> {

@@ -19,6 +19,7 @@ pub mod elimination;
 pub mod error;
 pub mod extract;
 pub mod finding;
+pub mod french;
 pub mod ingest;
 pub mod journal;
 pub mod nomenclature;

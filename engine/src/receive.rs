@@ -5,6 +5,7 @@ use crate::codes::Code;
 use crate::contract::{Contract, Format};
 use crate::domain::{Digest, DigestReader};
 use crate::error::{IoContext, Result};
+use crate::french::{count, thousands};
 use crate::journal::NewEntry;
 use crate::run::{Counts, Run, Said};
 use crate::store::{DeliveredFile, Delivery, Refusal, Store, files};
@@ -187,7 +188,8 @@ pub fn receive(run: &mut Run<'_>) -> Result<Said> {
         .iter()
         .map(|r| format!("{} : [{}] {}", r.name, r.code, r.message))
         .collect();
-    let mut detail = format!("{} fichiers reçus ({} Kio)", counts.accepted, taken_bytes / 1024);
+    let received = count(counts.accepted, "fichier reçu", "fichiers reçus");
+    let mut detail = format!("{received} ({} Kio)", thousands(taken_bytes / 1024));
     if counts.excluded > 0 {
         detail.push_str(&format!(", {} déjà reçus ou en attente", counts.excluded));
     }

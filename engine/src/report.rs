@@ -16,6 +16,8 @@ pub struct CodeLine {
     pub code: String,
     /// Weight.
     pub severity: String,
+    /// The same in French.
+    pub effect: String,
     /// Findings.
     pub count: u64,
     /// French meaning.
@@ -28,7 +30,8 @@ impl From<&CodeCount> for CodeLine {
     fn from(c: &CodeCount) -> Self {
         CodeLine {
             code: c.code.to_string(),
-            severity: c.severity.french().to_owned(),
+            severity: c.severity.as_str().to_owned(),
+            effect: c.severity.french().to_owned(),
             count: c.count,
             meaning: c.code.meaning().to_owned(),
             what_to_do: c.code.what_to_do().to_owned(),

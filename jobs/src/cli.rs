@@ -13,7 +13,7 @@ const AFTER: &str = "Codes de sortie : 0 fait ; 1 échec ; 2 usage ou configurat
 
 /// Gouvernance et archivage des données d'éducation : ingestion, contrôle, données ouvertes, sort final, SEDA.
 #[derive(Parser)]
-#[command(name = "cartulaire", version, help_template = TEMPLATE, after_help = AFTER, disable_help_subcommand = true, subcommand_help_heading = "Commandes", subcommand_value_name = "COMMANDE", next_help_heading = "Options", propagate_version = false, disable_version_flag = true)]
+#[command(name = "cartulaire", version, help_template = TEMPLATE, after_help = AFTER, disable_help_subcommand = true, subcommand_help_heading = "Commandes\u{a0}", subcommand_value_name = "COMMANDE", next_help_heading = "Options\u{a0}", propagate_version = false, disable_version_flag = true)]
 pub struct Cli {
     #[command(flatten)]
     pub common: Common,
@@ -98,16 +98,16 @@ pub enum Command {
         out: Option<PathBuf>,
     },
     /// Sort final : simulation
-    #[command(subcommand, subcommand_help_heading = "Commandes", subcommand_value_name = "COMMANDE")]
+    #[command(subcommand, subcommand_help_heading = "Commandes\u{a0}", subcommand_value_name = "COMMANDE")]
     Retention(Retention),
     /// Listes d'élimination (rien n'est supprimé)
-    #[command(subcommand, subcommand_help_heading = "Commandes", subcommand_value_name = "COMMANDE")]
+    #[command(subcommand, subcommand_help_heading = "Commandes\u{a0}", subcommand_value_name = "COMMANDE")]
     Elimination(Elimination),
     /// Paquets SEDA
-    #[command(subcommand, subcommand_help_heading = "Commandes", subcommand_value_name = "COMMANDE")]
+    #[command(subcommand, subcommand_help_heading = "Commandes\u{a0}", subcommand_value_name = "COMMANDE")]
     Seda(Seda),
     /// Journal chaîné
-    #[command(subcommand, subcommand_help_heading = "Commandes", subcommand_value_name = "COMMANDE")]
+    #[command(subcommand, subcommand_help_heading = "Commandes\u{a0}", subcommand_value_name = "COMMANDE")]
     Journal(Journal),
     /// État de l'entrepôt
     Status,
@@ -224,11 +224,15 @@ pub fn command() -> clap::Command {
             .long("help")
             .action(ArgAction::Help)
             .help("Affiche cette aide")
-            .help_heading("Options");
+            .help_heading("Options\u{a0}");
         let command =
             command.disable_help_flag(true).help_template(TEMPLATE).styles(Styles::plain()).arg(help);
         command.mut_subcommands(french).mut_args(|a| {
-            if a.is_positional() { a.help_heading("Arguments") } else { a.help_heading("Options") }
+            if a.is_positional() {
+                a.help_heading("Arguments\u{a0}")
+            } else {
+                a.help_heading("Options\u{a0}")
+            }
         })
     }
     french(Cli::command())

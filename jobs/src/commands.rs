@@ -4,13 +4,15 @@ use crate::cli::{Cli, Command, Elimination, GroupBy, Journal, Retention, Seda};
 use crate::config::Config;
 use crate::exit;
 use crate::job::Job;
-use crate::output::{Shown, steps_table, table, thousands};
+use crate::output::{Shown, steps_table, table};
 use crate::runner::{Order, Outcome, execute, next_run, open_store, today};
 use crate::{serve, validate};
 use cartulaire_engine::error::{Error, IoContext, Result};
+use cartulaire_engine::french::thousands;
 use cartulaire_engine::receive::{inbox_files, news, recognise};
 use cartulaire_engine::retention::{Outcome as Decided, decisions, simulate};
 use cartulaire_engine::store::{Store, files};
+use cartulaire_engine::validate::missing_tables;
 use cartulaire_engine::{extract, journal};
 use chrono::{NaiveDate, Utc};
 use serde_json::{Value, json};
@@ -91,19 +93,24 @@ fn check(config: &Config, shown: &Shown) -> Result<u8> {
                     ]
                 })
                 .collect();
+            let mut missing: Vec<&str> =
+                book.contracts.iter().flat_map(|c| missing_tables(c, &book.nomenclatures)).collect();
+            missing.sort_unstable();
+            missing.dedup();
             let editions: Vec<String> = book
                 .nomenclatures
                 .editions()
                 .map(|(n, t)| format!("{n} : {} codes ({})", thousands(t.len() as i64), t.file))
                 .collect();
-            shown.document(&json!({"verdict": "ok", "findings": [], "contracts": book.contracts.len(), "rules": book.referential.rules.len(), "unverified_rules": unverified, "datasets": book.datasets.len()}));
+            shown.document(&json!({"verdict": "ok", "findings": [], "contracts": book.contracts.len(), "rules": book.referential.rules.len(), "unverified_rules": unverified, "datasets": book.datasets.len(), "missing_nomenclatures": missing}));
             shown.say(&format!(
-                "Configuration valide : {} contrats, {} règles, {} jeux de données.\nRègles non vérifiées (elles gardent, n'éliminent ni ne versent) : {}\nNomenclatures : {}\n\n{}",
+                "Configuration valide : {} contrats, {} règles, {} jeux de données.\nRègles non vérifiées (elles gardent, n'éliminent ni ne versent) : {}\nNomenclatures : {}\nNomenclatures manquantes (les livraisons qui en ont besoin attendront) : {}\n\n{}",
                 book.contracts.len(),
                 book.referential.rules.len(),
                 book.datasets.len(),
                 if unverified.is_empty() { "aucune".into() } else { unverified.join(", ") },
                 if editions.is_empty() { "aucune".into() } else { editions.join(" ; ") },
+                if missing.is_empty() { "aucune".into() } else { missing.join(", ") },
                 table(&["table", "nom des fichiers attendus"], &conventions, &[])
             ));
             Ok(exit::DONE)
@@ -138,8 +145,9 @@ fn show_outcome(outcome: &Outcome, config: &Config, shown: &Shown) {
     shown.document(&outcome.json());
     if outcome.nothing_to_do {
         shown.say(&format!(
-            "Rien à faire : {} est terminée ({}), et aucun nouveau fichier n'est arrivé.",
-            outcome.run.id, outcome.run.status
+            "Rien à faire : {} est {}, et aucun nouveau fichier n'est arrivé.",
+            outcome.run.id,
+            french_status(&outcome.run.status)
         ));
         return;
     }
@@ -445,10 +453,7 @@ fn verify(config: &Config, shown: &Shown) -> Result<u8> {
 fn status(config: &Config, shown: &Shown) -> Result<u8> {
     let store = open_store_existing(config)?;
     let ledger = &store.ledger;
-    let last = ledger
-        .runs("", None)?
-        .into_iter()
-        .max_by(|a, b| (&a.logical_date, a.revision).cmp(&(&b.logical_date, b.revision)));
+    let last = ledger.last_run()?;
     let snapshots = ledger.snapshots("")?;
     let mut tables: BTreeMap<(String, String), i64> = BTreeMap::new();
     for s in &snapshots {
@@ -485,7 +490,7 @@ fn open_store_existing(config: &Config) -> Result<Store> {
     }
 }
 
-fn french_status(status: &str) -> &'static str {
+pub fn french_status(status: &str) -> &'static str {
     match status {
         "ok" => "terminée",
         "gated" => "terminée, avec un refus",

@@ -63,10 +63,7 @@ impl Job {
             faults.push(fault_at(file, text, at.span().start, message))
         };
         let name = raw.name.get_ref();
-        if name.is_empty()
-            || !name.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-')
-            || name.bytes().any(|b| b.is_ascii_digit())
-        {
+        if name.is_empty() || !name.bytes().all(|b| b.is_ascii_lowercase() || b == b'-') {
             fault(&raw.name, "nom de tâche : lettres minuscules sans accent et « - »".into());
         }
         let schedule = Cron::from_str(raw.schedule.get_ref());

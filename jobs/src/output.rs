@@ -1,5 +1,6 @@
 //! What people see: progress on stderr, results on stdout.
 
+use cartulaire_engine::french::thousands;
 use cartulaire_engine::run::Progress;
 use cartulaire_engine::store::StepRow;
 use indicatif::{ProgressBar, ProgressStyle};
@@ -103,21 +104,6 @@ pub fn table(header: &[&str], rows: &[Vec<String>], numbers: &[usize]) -> String
     out.join("\n")
 }
 
-/// A number as the French write it.
-pub fn thousands(n: impl Into<i128>) -> String {
-    let n: i128 = n.into();
-    let digits = n.unsigned_abs().to_string();
-    let groups: Vec<&str> = {
-        let first = digits.len() % 3;
-        let (head, tail) = digits.split_at(first);
-        std::iter::once(head)
-            .filter(|h| !h.is_empty())
-            .chain((0..tail.len() / 3).filter_map(|i| tail.get(i * 3..i * 3 + 3)))
-            .collect()
-    };
-    format!("{}{}", if n < 0 { "-" } else { "" }, groups.join("\u{202F}"))
-}
-
 /// The table that ends a run.
 pub fn steps_table(steps: &[StepRow]) -> String {
     let rows: Vec<Vec<String>> = steps
@@ -153,16 +139,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn numbers_are_grouped_and_tables_aligned() {
-        for (n, want) in [
-            (0, "0"),
-            (999, "999"),
-            (1000, "1\u{202F}000"),
-            (1234567, "1\u{202F}234\u{202F}567"),
-            (-1000, "-1\u{202F}000"),
-        ] {
-            assert_eq!(thousands(n), want);
-        }
+    fn columns_are_as_wide_as_their_widest_cell() {
         let t = table(&["é", "n"], &[vec!["abc".into(), "1".into()], vec!["d".into(), "22".into()]], &[1]);
         assert_eq!(t, "é     n\n───  ──\nabc   1\nd    22");
     }

@@ -2,6 +2,7 @@
 //! lets runs overlap and never catches up. What is due is computed from the ledger at each tick,
 //! where (job, logical date) is unique.
 
+use crate::commands::french_status;
 use crate::config::Config;
 use crate::output::Shown;
 use crate::runner::{Order, execute, open_store};
@@ -87,7 +88,7 @@ fn run_due(config: &Config, shown: &Shown, started: DateTime<Utc>) {
                 let inbox = config.inbox.as_deref().map(inbox_files).transpose()?.unwrap_or_default();
                 let order = Order { job: &job.name, date, steps: job.steps.clone(), inbox, always: false };
                 let outcome = execute(config, &config.rulebook()?, &order, shown)?;
-                shown.say(&format!("{} : {}", outcome.run.id, outcome.run.status));
+                shown.say(&format!("{} : {}", outcome.run.id, french_status(&outcome.run.status)));
             }
         }
         Ok(())

@@ -3,13 +3,14 @@
 use crate::cli::ValidateArgs;
 use crate::config::{Config, nomenclatures, read};
 use crate::exit;
-use crate::output::{Shown, table, thousands};
+use crate::output::{Shown, table};
 use crate::runner::today;
 use arrow::record_batch::RecordBatch;
 use cartulaire_engine::contract::Contract;
 use cartulaire_engine::domain::AnneeScolaire;
 use cartulaire_engine::error::{Error, IoContext, Result};
 use cartulaire_engine::finding::{Finding, Severity};
+use cartulaire_engine::french::thousands;
 use cartulaire_engine::ingest::{SharedDigest, gate};
 use cartulaire_engine::receive::recognise;
 use cartulaire_engine::source::Limits;
@@ -36,15 +37,16 @@ pub fn run(config: &Config, args: &ValidateArgs, shown: &Shown) -> Result<u8> {
     };
     let calendar = config.calendar()?;
     let today = args.date.date.unwrap_or_else(today);
-    let mut by_contract: BTreeMap<&str, (&Contract, NaiveDate, Vec<&PathBuf>)> = BTreeMap::new();
+    // Keys are unique inside a delivery: the files of one are judged together.
+    let mut deliveries: BTreeMap<(NaiveDate, String, &str), (&Contract, Vec<&PathBuf>)> = BTreeMap::new();
     for path in &args.paths {
-        let (contract, date) = contract_of(&contracts, args, path, today)?;
-        by_contract.entry(&contract.name).or_insert((contract, date, Vec::new())).2.push(path);
+        let (contract, delivery, date) = contract_of(&contracts, args, path, today)?;
+        deliveries.entry((date, delivery, &contract.name)).or_insert((contract, Vec::new())).1.push(path);
     }
     let mut log = FindingLog::new(args.max_findings);
     let mut files = Vec::new();
     let (mut refused, mut rejected) = (false, 0);
-    for (contract, delivery_date, paths) in by_contract.into_values() {
+    for (part, ((delivery_date, _, _), (contract, paths))) in deliveries.into_iter().enumerate() {
         let missing = missing_tables(contract, &tables);
         if let Some(name) = missing.first() {
             return Err(Error::Usage(format!(
@@ -57,7 +59,7 @@ pub fn run(config: &Config, args: &ValidateArgs, shown: &Shown) -> Result<u8> {
             Reference { nomenclatures: &tables, calendar: &calendar, delivery_date },
         );
         let mut sink =
-            FileSink { contract, out: args.out.as_deref(), writers: BTreeMap::new(), log: &mut log };
+            FileSink { contract, part, out: args.out.as_deref(), writers: BTreeMap::new(), log: &mut log };
         let mut total = FileOutcome::default();
         for path in paths {
             let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
@@ -110,15 +112,15 @@ fn contract_of<'c>(
     args: &ValidateArgs,
     path: &Path,
     today: NaiveDate,
-) -> Result<(&'c Contract, NaiveDate)> {
+) -> Result<(&'c Contract, String, NaiveDate)> {
     let name = path.file_name().unwrap_or_default().to_string_lossy();
     let dated = recognise(contracts, &name);
-    let date = dated.as_ref().map_or(today, |(_, _, d)| *d);
+    let (delivery, date) = dated.as_ref().map_or((String::new(), today), |(_, n, d)| (n.clone(), *d));
     if let (Some(_), [only]) = (&args.contract, contracts) {
-        return Ok((only, date));
+        return Ok((only, delivery, date));
     }
     if let Some(named) = contracts.iter().find(|c| c.name == args.source) {
-        return Ok((named, date));
+        return Ok((named, delivery, date));
     }
     let of_source: Vec<&str> =
         contracts.iter().filter(|c| c.source == args.source).map(|c| c.name.as_str()).collect();
@@ -133,7 +135,7 @@ fn contract_of<'c>(
         )));
     }
     match dated {
-        Some((contract, _, date)) if contract.source == args.source => Ok((contract, date)),
+        Some((contract, delivery, date)) if contract.source == args.source => Ok((contract, delivery, date)),
         _ => Err(Error::Usage(format!(
             "« {name} » ne suit aucune convention de nom de la source « {} » ; nommez le contrat : {}",
             args.source,
@@ -144,6 +146,7 @@ fn contract_of<'c>(
 
 struct FileSink<'a> {
     contract: &'a Contract,
+    part: usize,
     out: Option<&'a Path>,
     writers: BTreeMap<Option<AnneeScolaire>, PartWriter>,
     log: &'a mut FindingLog,
@@ -159,11 +162,14 @@ impl FileSink<'_> {
                 let table = &self.contract.name;
                 let (path, schema) = match year {
                     Some(y) => (
-                        out.join(format!("accepted/{table}/annee_scolaire={y}/part-00000.parquet")),
+                        out.join(format!(
+                            "accepted/{table}/annee_scolaire={y}/part-{:05}.parquet",
+                            self.part
+                        )),
                         accepted_schema(self.contract),
                     ),
                     None => (
-                        out.join(format!("quarantine/{table}/part-00000.parquet")),
+                        out.join(format!("quarantine/{table}/part-{:05}.parquet", self.part)),
                         quarantine_schema(self.contract),
                     ),
                 };

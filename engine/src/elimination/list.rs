@@ -6,6 +6,7 @@
 use super::bordereau;
 use crate::domain::Digest;
 use crate::error::{Error, Result};
+use crate::french::count;
 use crate::journal::{NewEntry, canonical};
 use crate::retention::{Group, Outcome, decisions, record_names};
 use crate::run::{Counts, Run, Said};
@@ -100,8 +101,9 @@ pub fn propose(run: &mut Run<'_>) -> Result<Said> {
     })?;
     files::remove_dir(&work)?;
     let detail = format!(
-        "liste {id} : {listed} enregistrements en {} lignes de bordereau ; rien n'est supprimé sans visa",
-        rows.len()
+        "liste {id} : {} en {} de bordereau ; rien n'est supprimé sans visa",
+        count(listed, "enregistrement", "enregistrements"),
+        count(rows.len() as u64, "ligne", "lignes")
     );
     Ok(Said { counts, outputs: vec![path], detail, ..Said::default() })
 }

@@ -83,10 +83,15 @@ pub fn extract(run: &mut Run<'_>) -> Result<Said> {
     let datasets = &run.rulebook.datasets;
     let (mut total, mut outputs, mut details) = (Counts::default(), Vec::new(), Vec::new());
     for (i, dataset) in datasets.iter().enumerate() {
-        let version = run.id.trim_start_matches(|c: char| !c.is_ascii_digit()).to_owned();
+        let version = free_version(run, dataset)?;
         let work = run.store.work_dir(&format!("extract-{}", dataset.name))?;
         let built = build(run.store, dataset, run.date, &version, &work.join("package"))?;
         let previous = run.store.ledger.publications()?.into_iter().find(|p| p.dataset == dataset.name);
+        if built.cells.0 == 0 {
+            details.push(format!("{} : aucune donnée, rien à publier", dataset.name));
+            files::remove_dir(&work)?;
+            continue;
+        }
         let path = match previous {
             Some(p) if p.digest == built.data_digest => p.path,
             _ => publish_version(run, dataset, &version, &built)?,
@@ -101,6 +106,20 @@ pub fn extract(run: &mut Run<'_>) -> Result<Said> {
         run.progress.advance(i as u64 + 1, datasets.len() as u64);
     }
     Ok(Said { counts: total, outputs, detail: details.join("\n"), ..Said::default() })
+}
+
+/// The logical date; with a number when that version is already published.
+fn free_version(run: &Run<'_>, dataset: &Dataset) -> Result<String> {
+    let taken: Vec<String> = run
+        .store
+        .ledger
+        .publications()?
+        .into_iter()
+        .filter(|p| p.dataset == dataset.name)
+        .map(|p| p.version)
+        .collect();
+    let names = std::iter::once(run.date.to_string()).chain((2_u64..).map(|n| format!("{}.{n}", run.date)));
+    names.into_iter().find(|v| !taken.contains(v)).ok_or_else(|| Error::Corrupt("versions épuisées".into()))
 }
 
 fn publish_version(run: &mut Run<'_>, dataset: &Dataset, version: &str, built: &Extracted) -> Result<String> {

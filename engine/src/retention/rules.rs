@@ -104,7 +104,7 @@ impl StartEvent {
     /// In French.
     pub fn french(self) -> &'static str {
         match self {
-            StartEvent::FinAnneeScolaire => "fin de l'année scolaire",
+            StartEvent::FinAnneeScolaire => "la fin de l'année scolaire",
         }
     }
 }

@@ -7,6 +7,7 @@ use super::decide::{Decision, Outcome, decide};
 use super::rules::Referential;
 use crate::domain::{AnneeScolaire, Calendar};
 use crate::error::{Error, Result};
+use crate::french::thousands;
 use crate::run::{Counts, Run, Said};
 use crate::store::{PartWriter, Snapshot, Store, files, read_batches};
 use crate::validate::days;
@@ -121,7 +122,11 @@ pub fn sort_final(run: &mut Run<'_>) -> Result<Said> {
     let by_decision: serde_json::Map<String, serde_json::Value> =
         total.iter().map(|(o, n)| (o.as_str().to_owned(), json!(n))).collect();
     let payload = json!({"by_decision": by_decision, "rules_version": run.rulebook.referential.version, "decisions_sha256": digest.to_string()});
-    let detail = total.iter().map(|(o, n)| format!("{} : {n}", o.french())).collect::<Vec<_>>().join(", ");
+    let detail = total
+        .iter()
+        .map(|(o, n)| format!("{} : {}", o.french(), thousands(*n)))
+        .collect::<Vec<_>>()
+        .join(", ");
     let counts = Counts { read: decided, accepted: decided, ..Counts::default() };
     Ok(Said {
         counts,

@@ -6,6 +6,7 @@ use super::manifest::{self, Transfer};
 use super::profile::ClassProfile;
 use crate::domain::{AnneeScolaire, Digest, hex};
 use crate::error::{Error, IoContext, Result};
+use crate::french::{count, thousands};
 use crate::journal::NewEntry;
 use crate::report::DeliveryQuality;
 use crate::retention::{Group, Outcome, decisions};
@@ -29,7 +30,7 @@ pub fn package(run: &mut Run<'_>) -> Result<Said> {
     let groups = decisions(run.store, &run.rulebook.referential, &run.rulebook.calendar, run.date)?;
     let mut counts = Counts { read: groups.iter().map(|g| g.records).sum(), ..Counts::default() };
     let mut todo: BTreeMap<(String, String, NaiveDate), Vec<&Group>> = BTreeMap::new();
-    let (mut waiting, mut before, mut replaced) = (Vec::new(), 0, 0);
+    let (mut waiting, mut before, mut replaced) = (Vec::new(), 0_u64, 0_u64);
     let present = present(run)?;
     for group in groups.iter().filter(|g| g.decision.outcome == Outcome::Conserve) {
         let Some(start) = group.start else { continue };
@@ -55,12 +56,19 @@ pub fn package(run: &mut Run<'_>) -> Result<Said> {
     counts.excluded = counts.read - counts.accepted;
     let sips = run.store.ledger.sips()?;
     let mine: Vec<_> = sips.iter().filter(|s| s.run_id == run.id).collect();
-    let mut detail = format!("{} paquets SEDA, {} enregistrements", mine.len(), counts.accepted);
+    let mut detail = format!(
+        "{}, {}",
+        count(mine.len() as u64, "paquet", "paquets"),
+        count(counts.accepted, "enregistrement", "enregistrements")
+    );
     if before > 0 {
-        detail.push_str(&format!(", {before} déjà empaquetés"));
+        detail.push_str(&format!(", {} déjà dans un paquet", thousands(before)));
     }
     if replaced > 0 {
-        detail.push_str(&format!(", {replaced} d'états remplacés par une livraison plus récente, gardés"));
+        detail.push_str(&format!(
+            ", {} d'états remplacés par une livraison plus récente, gardés",
+            thousands(replaced)
+        ));
     }
     waiting.sort();
     waiting.dedup();

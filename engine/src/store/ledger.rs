@@ -230,6 +230,15 @@ impl Ledger {
         )
     }
 
+    /// The run that a process worked on last.
+    ///
+    /// # Errors
+    /// Those of the ledger.
+    pub fn last_run(&self) -> Result<Option<RunRow>> {
+        let sql = "SELECT r.* FROM runs r JOIN attempts a ON a.run_id = r.id ORDER BY a.id DESC LIMIT 1";
+        Ok(self.all(sql, &[], RunRow::read)?.into_iter().next())
+    }
+
     /// Start and end of the last work on a run.
     ///
     /// # Errors
@@ -341,12 +350,12 @@ impl Ledger {
         )
     }
 
-    /// Publications, newest version first.
+    /// Publications, newest first.
     ///
     /// # Errors
     /// Those of the ledger.
     pub fn publications(&self) -> Result<Vec<Publication>> {
-        self.all("SELECT * FROM publications ORDER BY dataset, version DESC", &[], Publication::read)
+        self.all("SELECT * FROM publications ORDER BY rowid DESC", &[], Publication::read)
     }
 
     /// Elimination lists, oldest first.
@@ -408,6 +417,7 @@ impl Ledger {
             ("quarantine", list("SELECT path FROM quarantines")?),
             ("reports", list("SELECT 'reports/' || id FROM runs")?),
             ("publications", list("SELECT path FROM publications")?),
+            ("certificates", list("SELECT 'certificates/' || dataset || '/' || version FROM publications")?),
             ("elimination", list("SELECT path FROM elimination_lists")?),
             ("archives", list("SELECT path FROM sips")?),
         ])

@@ -1,0 +1,36 @@
+//! Numbers and counts as the French write them.
+
+/// Digits in groups of three, narrow no-break spaces between.
+pub fn thousands(n: impl Into<i128>) -> String {
+    let n: i128 = n.into();
+    let digits = n.unsigned_abs().to_string();
+    let (head, tail) = digits.split_at(digits.len() % 3);
+    let groups = (0..tail.len() / 3).filter_map(|i| tail.get(i * 3..i * 3 + 3));
+    let groups: Vec<&str> = std::iter::once(head).filter(|h| !h.is_empty()).chain(groups).collect();
+    format!("{}{}", if n < 0 { "-" } else { "" }, groups.join("\u{202F}"))
+}
+
+/// A count with its noun: in French zero and one are singular.
+pub fn count(n: u64, one: &str, many: &str) -> String {
+    format!("{} {}", thousands(n), if n < 2 { one } else { many })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_are_grouped_and_counts_agree() {
+        for (n, want) in [
+            (0, "0"),
+            (999, "999"),
+            (1000, "1\u{202F}000"),
+            (1_234_567, "1\u{202F}234\u{202F}567"),
+            (-1000, "-1\u{202F}000"),
+        ] {
+            assert_eq!(thousands(n), want);
+        }
+        assert_eq!(count(0, "fichier", "fichiers"), "0 fichier");
+        assert_eq!(count(2, "fichier", "fichiers"), "2 fichiers");
+    }
+}
