@@ -94,3 +94,23 @@ fn a_second_process_is_told_that_the_store_is_in_use() {
     assert_eq!(out.status.code(), Some(11));
     assert!(String::from_utf8_lossy(&out.stderr).contains("utilisé par un autre processus"));
 }
+
+#[test]
+fn a_file_that_the_ledger_never_heard_of_is_left_alone() {
+    let store = tempfile::tempdir().unwrap();
+    night(store.path(), "2");
+    for name in [
+        "tables/ent_eleve/mine.parquet",
+        "received/ab/cd",
+        "archives/SIP-x/x.zip",
+        "elimination/EL-x/list.json",
+    ] {
+        let path = store.path().join(name);
+        std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+        std::fs::write(&path, "kept").unwrap();
+    }
+    let before = tree(store.path());
+    let at = store.path().display().to_string();
+    json(&["status", "--store", &at, "--json"], 0);
+    assert_eq!(tree(store.path()), before);
+}

@@ -132,8 +132,10 @@ fn ingest_delivery(run: &mut Run<'_>, delivery: &Delivery) -> Result<()> {
     };
     let (mut snapshots, mut quarantines) = (Vec::new(), Vec::new());
     if !refused {
+        let moves: Vec<(PathBuf, String)> =
+            parts.iter().map(|p| (p.written.clone(), p.path.clone())).collect();
+        run.store.publish(&moves)?;
         for part in parts {
-            files::publish(&part.written, &run.store.path(&part.path))?;
             match part.year {
                 Some(year) => snapshots.push(Snapshot {
                     path: part.path,

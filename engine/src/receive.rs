@@ -156,12 +156,14 @@ pub fn receive(run: &mut Run<'_>) -> Result<Said> {
         group.sort_by(|a, b| a.name.cmp(&b.name));
         let digests = group.iter().map(|f| f.sha256.as_str());
         let id = Digest::of_lines([source.as_str(), &name].into_iter().chain(digests)).short(16);
+        let mut moves = Vec::new();
         for file in &mut group {
             file.delivery_id.clone_from(&id);
             let place = format!("received/{}/{}", file.sha256.get(..2).unwrap_or_default(), file.sha256);
-            files::publish(&work.join(&file.sha256), &run.store.path(&place))?;
+            moves.push((work.join(&file.sha256), place));
             taken_bytes += file.size;
         }
+        run.store.publish(&moves)?;
         counts.accepted += group.len() as u64;
         let delivery = Delivery { id, source, name, delivery_date: date.to_string(), run_id: run.id.clone() };
         let payload = json!({

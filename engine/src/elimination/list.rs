@@ -83,7 +83,7 @@ pub fn propose(run: &mut Run<'_>) -> Result<Said> {
     text.push('\n');
     files::write_atomic(&folder.join("list.json"), text.as_bytes())?;
     files::write_atomic(&folder.join("bordereau.xlsx"), &bordereau::xlsx(&id, &digest, run.date, &rows)?)?;
-    files::publish(&folder, &run.store.path(&path))?;
+    run.store.publish(&[(folder, path.clone())])?;
     let row = ListRow {
         id: id.clone(),
         digest: digest.clone(),

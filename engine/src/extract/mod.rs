@@ -127,9 +127,10 @@ fn publish_version(run: &mut Run<'_>, dataset: &Dataset, version: &str, built: &
     let mut certificate =
         serde_json::to_string_pretty(&built.certificate).map_err(|e| Error::Write(e.to_string()))?;
     certificate.push('\n');
-    let proof = format!("certificates/{}/{version}/audit.json", dataset.name);
-    files::write_atomic(&run.store.path(&proof), certificate.as_bytes())?;
-    files::publish(&built.package, &run.store.path(&path))?;
+    let aside = built.package.with_file_name("certificate");
+    files::write_atomic(&aside.join("audit.json"), certificate.as_bytes())?;
+    let proof = format!("certificates/{}/{version}", dataset.name);
+    run.store.publish(&[(aside, proof), (built.package.clone(), path.clone())])?;
     let row = Publication {
         dataset: dataset.name.clone(),
         version: version.to_owned(),

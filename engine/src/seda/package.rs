@@ -154,7 +154,7 @@ fn one(
         format!("{sha512}  {id}.zip\n").as_bytes(),
     )?;
     let path = format!("archives/{id}");
-    files::publish(&folder, &run.store.path(&path))?;
+    run.store.publish(&[(folder, path.clone())])?;
     let row = SipRow {
         id: id.clone(),
         record_class: class.record_class.clone(),

@@ -59,6 +59,20 @@ pub fn sync_file(path: &Path) -> Result<()> {
     File::options().write(true).open(path).and_then(|f| f.sync_all()).at(path)
 }
 
+/// Removes a file or a folder if it is there.
+///
+/// # Errors
+/// When the disk refuses.
+pub fn remove(path: &Path) -> Result<()> {
+    if path.is_dir() {
+        return remove_dir(path);
+    }
+    match std::fs::remove_file(path) {
+        Err(e) if e.kind() != std::io::ErrorKind::NotFound => Err(e).at(path),
+        _ => Ok(()),
+    }
+}
+
 /// Removes a folder if it is there.
 ///
 /// # Errors

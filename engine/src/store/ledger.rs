@@ -407,20 +407,34 @@ impl Ledger {
         Ok(self.meta("mirrored_seq")?.and_then(|v| v.parse().ok()).unwrap_or(0))
     }
 
-    /// For each folder of the store, the files or folders that transactions named.
-    pub(super) fn named_paths(&self) -> Result<Vec<(&'static str, Vec<String>)>> {
-        let list = |sql: &str| self.all(sql, &[], |r| r.get::<_, String>(0));
-        let received = list("SELECT 'received/' || substr(sha256, 1, 2) || '/' || sha256 FROM files")?;
-        Ok(vec![
-            ("received", received),
-            ("tables", list("SELECT path FROM snapshots")?),
-            ("quarantine", list("SELECT path FROM quarantines")?),
-            ("reports", list("SELECT 'reports/' || id FROM runs")?),
-            ("publications", list("SELECT path FROM publications")?),
-            ("certificates", list("SELECT 'certificates/' || dataset || '/' || version FROM publications")?),
-            ("elimination", list("SELECT path FROM elimination_lists")?),
-            ("archives", list("SELECT path FROM sips")?),
-        ])
+    /// Announces paths that are about to be written at their place.
+    ///
+    /// # Errors
+    /// Those of the ledger.
+    pub fn announce(&mut self, paths: &[String]) -> Result<()> {
+        self.transact(|tx| {
+            paths.iter().try_for_each(|p| {
+                tx.0.execute("INSERT OR IGNORE INTO pending (path) VALUES (?)", [p]).map(|_| ())
+            })?;
+            Ok(())
+        })
+    }
+
+    /// Paths announced by a transaction that was never made.
+    pub(super) fn abandoned(&self) -> Result<Vec<String>> {
+        self.all(
+            "SELECT path FROM pending WHERE path NOT IN (SELECT 'received/' || substr(sha256, 1, 2) || '/' || sha256 FROM files \
+             UNION ALL SELECT path FROM snapshots UNION ALL SELECT path FROM quarantines UNION ALL SELECT path FROM publications \
+             UNION ALL SELECT 'certificates/' || dataset || '/' || version FROM publications \
+             UNION ALL SELECT path FROM elimination_lists UNION ALL SELECT path FROM sips) ORDER BY path",
+            &[],
+            |r| r.get(0),
+        )
+    }
+
+    /// Forgets the announcements.
+    pub(super) fn settle(&mut self) -> Result<()> {
+        self.transact(|tx| tx.settle())
     }
 }
 
@@ -483,11 +497,18 @@ impl Tx<'_> {
         step.insert(&self.0, "steps")
     }
 
+    /// What was announced is now named by this transaction.
+    fn settle(&self) -> Result<()> {
+        self.0.execute("DELETE FROM pending", [])?;
+        Ok(())
+    }
+
     /// Records a delivery and its files.
     ///
     /// # Errors
     /// Those of the ledger.
     pub fn delivery(&self, delivery: &Delivery, files: &[DeliveredFile]) -> Result<()> {
+        self.settle()?;
         delivery.insert(&self.0, "deliveries")?;
         files.iter().try_for_each(|f| f.insert(&self.0, "files"))
     }
@@ -510,6 +531,7 @@ impl Tx<'_> {
         snapshots: &[Snapshot],
         quarantines: &[(String, String, i64, String)],
     ) -> Result<()> {
+        self.settle()?;
         row.insert(&self.0, "ingests")?;
         snapshots.iter().try_for_each(|s| s.insert(&self.0, "snapshots"))?;
         for (path, table, rows, sha256) in quarantines {
@@ -526,6 +548,7 @@ impl Tx<'_> {
     /// # Errors
     /// Those of the ledger.
     pub fn publication(&self, row: &Publication) -> Result<()> {
+        self.settle()?;
         row.insert(&self.0, "publications")
     }
 
@@ -534,6 +557,7 @@ impl Tx<'_> {
     /// # Errors
     /// Those of the ledger.
     pub fn list(&self, row: &ListRow) -> Result<()> {
+        self.settle()?;
         row.insert(&self.0, "elimination_lists")
     }
 
@@ -542,6 +566,7 @@ impl Tx<'_> {
     /// # Errors
     /// Those of the ledger; among them, a record packaged twice.
     pub fn sip(&self, row: &SipRow, items: &[(String, String, i64)]) -> Result<()> {
+        self.settle()?;
         row.insert(&self.0, "sips")?;
         for (snapshot, start, records) in items {
             self.0.execute(

@@ -1,8 +1,9 @@
 //! The store: bulk data in immutable files, everything that must be true together in one SQLite
 //! ledger. A file is visible when the ledger says so: files are written under `tmp/`, synced,
-//! renamed to their place, then named by one transaction. Whatever a crash leaves behind is either
-//! named by the ledger (and whole) or removed by [`Store::recover`]; the step that was running
-//! writes the same bytes again.
+//! announced in the ledger, renamed to their place, then named by one transaction. After a crash,
+//! what was announced and never named is removed, and the step that was running writes the same
+//! bytes again. A file that the ledger never heard of (a ledger restored from an older backup, a
+//! file put there by somebody) is left alone: nothing is destroyed for being unknown.
 
 mod current;
 pub mod files;
@@ -75,7 +76,7 @@ impl Store {
         }
         let lock = lock(root)?;
         let ledger = Ledger::open(&root.join("ledger.sqlite"))?;
-        let store = Store { root: root.to_path_buf(), ledger, _lock: lock };
+        let mut store = Store { root: root.to_path_buf(), ledger, _lock: lock };
         store.recover()?;
         Ok(store)
     }
@@ -101,32 +102,36 @@ impl Store {
         Ok(dir)
     }
 
-    /// Removes what no transaction names. Only files of our own making are touched: the folders
-    /// whose every entry is named by the ledger.
-    fn recover(&self) -> Result<()> {
-        let tmp = self.root.join("tmp");
-        files::remove_dir(&tmp)?;
+    /// Writes finished files or folders to their places: announced first, so that a crash before
+    /// the transaction that names them leaves nothing behind for good.
+    ///
+    /// # Errors
+    /// When the ledger or the disk refuse.
+    pub fn publish(&mut self, moves: &[(PathBuf, String)]) -> Result<()> {
+        let paths: Vec<String> = moves.iter().map(|(_, to)| to.clone()).collect();
+        self.ledger.announce(&paths)?;
+        moves.iter().try_for_each(|(from, to)| files::publish(from, &self.path(to)))
+    }
+
+    /// Finishes what a crash interrupted.
+    fn recover(&mut self) -> Result<()> {
+        files::remove_dir(&self.root.join("tmp"))?;
         for folder in FOLDERS {
             let folder = self.root.join(folder);
             std::fs::create_dir_all(&folder).at(&folder)?;
-            for path in files::list(&folder)?.iter().filter(|p| files::is_aside(p)) {
+        }
+        for folder in ["reports", "journal"] {
+            for path in files::list(&self.root.join(folder))?.iter().filter(|p| files::is_aside(p)) {
                 std::fs::remove_file(path).at(path)?;
             }
         }
-        for (folder, named) in self.ledger.named_paths()? {
-            for path in files::list(&self.root.join(folder))? {
-                let relative = self.relative(&path);
-                let kept = named.iter().any(|n| {
-                    relative == *n || relative.strip_prefix(n.as_str()).is_some_and(|r| r.starts_with('/'))
-                });
-                if !kept {
-                    tracing::warn!(path = %relative, "removing a file that an interrupted step left behind");
-                    std::fs::remove_file(&path).at(&path)?;
-                }
-            }
-            files::remove_empty_dirs(&self.root.join(folder))?;
+        for relative in self.ledger.abandoned()? {
+            tracing::warn!(path = %relative, "removing what an interrupted step left behind");
+            files::remove(&self.path(&relative))?;
+            let top = relative.split('/').next().unwrap_or_default();
+            files::remove_empty_dirs(&self.root.join(top))?;
         }
-        Ok(())
+        self.ledger.settle()
     }
 
     /// The stored form of a path below the root.

@@ -2,6 +2,10 @@
 -- packaged is never rewritten.
 CREATE TABLE meta (key TEXT PRIMARY KEY, value TEXT NOT NULL) STRICT;
 
+-- Paths that are about to appear; empty whenever no transaction is in preparation. After a crash,
+-- only what is listed here and nothing else names is removed.
+CREATE TABLE pending (path TEXT PRIMARY KEY) STRICT;
+
 CREATE TABLE runs (
   id TEXT PRIMARY KEY, job TEXT NOT NULL, logical_date TEXT NOT NULL, revision INTEGER NOT NULL,
   status TEXT NOT NULL CHECK (status IN ('running', 'ok', 'gated', 'failed')),
