@@ -215,20 +215,108 @@ fn own_inbox() -> (tempfile::TempDir, String) {
 }
 
 #[test]
-fn the_same_bytes_under_two_names_are_received_once() {
+fn a_file_twice_in_the_inbox_is_received_once_and_equal_bytes_of_two_exports_are_two_files() {
     let (folder, config) = own_inbox();
     let inbox = folder.path().join("inbox");
-    std::fs::copy(inbox.join("CRDC_99_20260105_T1.csv"), inbox.join("CRDC_99_20260105_T2.csv")).unwrap();
+    std::fs::create_dir(inbox.join("copie")).unwrap();
+    std::fs::copy(inbox.join("CRDC_99_20260105_T1.csv"), inbox.join("copie/CRDC_99_20260105_T1.csv"))
+        .unwrap();
+    // A nomenclature file that did not change from one export to the next.
+    let name = |date: &str| inbox.join(format!("ENT2DEX-ENT99_Complet_{date}_MefEducNat_0000.xml"));
+    std::fs::copy(name("20250705"), name("20260110")).unwrap();
     let outcome = json(&["run", "nightly", "--date", DATE, "--config", &config, "--json"], 0);
     let receive = &outcome["steps"][0];
-    assert_eq!(
-        (receive["read"].as_u64(), receive["accepted"].as_u64(), receive["excluded"].as_u64()),
-        (Some(28), Some(27), Some(1))
-    );
+    let n = |k: &str| receive[k].as_u64().unwrap();
+    assert_eq!((n("read"), n("accepted"), n("excluded")), (28, 27, 1));
+    let status = json(&["status", "--config", &config, "--json"], 0);
+    let mef = status["tables"].as_array().unwrap().iter().filter(|t| t["table"] == "ent_mef").count();
+    assert_eq!(mef, 2, "both school years have their list");
     assert_eq!(
         json(&["run", "nightly", "--date", DATE, "--config", &config, "--json"], 0)["nothing_to_do"],
         true
     );
+}
+
+#[test]
+fn a_delivery_that_waits_for_a_file_opens_no_new_run_until_it_is_whole() {
+    let (folder, config) = own_inbox();
+    let file = |suffix: &str| folder.path().join(format!("inbox/SCOPE_99_20260110_services.csv{suffix}"));
+    std::fs::rename(file(""), file(".part")).unwrap();
+    let first = json(&["run", "nightly", "--date", DATE, "--config", &config, "--json"], 0);
+    let n = |v: &serde_json::Value, k: &str| v["steps"][0][k].as_u64().unwrap();
+    assert_eq!((n(&first, "accepted"), n(&first, "rejected"), n(&first, "excluded")), (22, 1, 4));
+    assert_eq!(
+        json(&["run", "nightly", "--date", DATE, "--config", &config, "--json"], 0)["nothing_to_do"],
+        true
+    );
+    std::fs::rename(file(".part"), file("")).unwrap();
+    let second = json(&["run", "nightly", "--date", DATE, "--config", &config, "--json"], 0);
+    assert_eq!((second["run_id"].as_str(), n(&second, "accepted")), (Some("nightly-2026-01-12.2"), 5));
+}
+
+#[test]
+fn a_cut_journal_and_changed_table_bytes_are_found() {
+    let store = tempfile::tempdir().unwrap();
+    let at = store.path().display().to_string();
+    night(store.path(), "2");
+    let copy = tempfile::tempdir().unwrap();
+    let cut = copy.path().display().to_string();
+    std::fs::copy(store.path().join("ledger.sqlite"), copy.path().join("ledger.sqlite")).unwrap();
+    let db = rusqlite::Connection::open(copy.path().join("ledger.sqlite")).unwrap();
+    db.execute_batch("DROP TRIGGER journal_no_delete; DELETE FROM journal WHERE seq > 20;").unwrap();
+    drop(db);
+    assert_eq!(json(&["journal", "verify", "--store", &cut, "--json"], 4)["first_broken"], 21);
+    let part = std::fs::read_dir(store.path().join("tables/dnma_profils/annee_scolaire=2024-2025"))
+        .unwrap()
+        .next()
+        .unwrap();
+    let part = part.unwrap().path().join("part-00000.parquet");
+    let mut bytes = std::fs::read(&part).unwrap();
+    let middle = bytes.len() / 2;
+    bytes[middle] ^= 1;
+    std::fs::write(&part, bytes).unwrap();
+    let said = stderr_of(&["run", "nightly", "--date", "2026-01-13", "--store", &at], 1);
+    assert!(said.contains("n'a plus les octets ingérés"), "{said}");
+}
+
+#[test]
+fn an_emptied_ledger_destroys_nothing() {
+    let store = tempfile::tempdir().unwrap();
+    let at = store.path().display().to_string();
+    night(store.path(), "2");
+    let before = common::tree(store.path());
+    std::fs::write(store.path().join("ledger.sqlite"), "").unwrap();
+    for file in ["ledger.sqlite-wal", "ledger.sqlite-shm"] {
+        let _ = std::fs::remove_file(store.path().join(file));
+    }
+    assert!(
+        stderr_of(&["status", "--store", &at], 1)
+            .contains("est vide alors que l'entrepôt contient des fichiers")
+    );
+    assert_eq!(common::tree(store.path()), before);
+}
+
+#[test]
+fn a_dataset_may_not_publish_who_people_are() {
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::create_dir(folder.path().join("d")).unwrap();
+    std::fs::write(folder.path().join("cartulaire.toml"), "[datasets]\npath = \"d\"\n").unwrap();
+    let config = folder.path().join("cartulaire.toml").display().to_string();
+    let shipped = std::fs::read_to_string(root().join("jobs/datasets/eleves-uai-niveau.toml")).unwrap();
+    for (old, new, want) in [
+        ("ENTEleveNivFormation", "givenName", "désigne une personne"),
+        ("ENTEleveNivFormation", "ENTEleveBoursier", "désigne une personne"),
+        ("ENTEleveNivFormation", "ENTEleveGroupes", "ne peut pas être une dimension"),
+        ("[protection]\nthreshold = 5", "", "[protection] est obligatoire"),
+        ("right = \"ENTStructureJointure\"", "right = \"ENTStructureUAI\"", "n'est pas la clé"),
+        ("name = \"niveau\"", "name = \"uai\"", "nomme deux colonnes"),
+    ] {
+        let text = shipped.replace(old, new);
+        assert_ne!(text, shipped, "{old}");
+        std::fs::write(folder.path().join("d/x.toml"), text).unwrap();
+        let said = stderr_of(&["check", "--config", &config], 2);
+        assert!(said.contains(want), "{new}: {said}");
+    }
 }
 
 #[test]

@@ -15,7 +15,7 @@ pub enum Error {
     #[error("{0}")]
     Usage(String),
     /// Reading or writing failed.
-    #[error("{} : {source}", path.display())]
+    #[error("{} : {}", path.display(), system(source))]
     Io {
         /// What was being read or written.
         path: PathBuf,
@@ -96,6 +96,21 @@ impl std::fmt::Display for ConfigFault {
 impl ConfigFault {
     fn join(faults: &[ConfigFault]) -> String {
         faults.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n")
+    }
+}
+
+/// The system's most usual answers, in French.
+fn system(e: &std::io::Error) -> String {
+    use std::io::ErrorKind as K;
+    match e.kind() {
+        K::NotFound => "introuvable".into(),
+        K::PermissionDenied => "accès refusé : vérifiez les droits".into(),
+        K::IsADirectory => "c'est un dossier, un fichier est attendu".into(),
+        K::NotADirectory => "c'est un fichier, un dossier est attendu".into(),
+        K::StorageFull | K::QuotaExceeded => "disque plein : libérez de la place, puis relancez".into(),
+        K::ReadOnlyFilesystem => "système de fichiers en lecture seule".into(),
+        K::InvalidData => "le contenu n'est pas lisible".into(),
+        _ => e.to_string(),
     }
 }
 

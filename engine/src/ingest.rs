@@ -144,6 +144,7 @@ fn ingest_delivery(run: &mut Run<'_>, delivery: &Delivery) -> Result<()> {
                     annee_scolaire: year.to_string(),
                     delivery_id: delivery.id.clone(),
                     delivery_date: delivery.delivery_date.clone(),
+                    emitter: delivery.emitter.clone(),
                     rows: signed(part.rows),
                     sha256: part.digest.to_string(),
                 }),

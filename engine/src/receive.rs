@@ -35,6 +35,11 @@ enum Fate {
     Refused { code: Code, sha256: String, message: String },
 }
 
+/// A foreign file name as it may be shown: no control characters, not endless.
+fn shown(name: &str) -> String {
+    name.chars().map(|c| if c.is_control() { '?' } else { c }).take(120).collect()
+}
+
 /// What a file name says by the conventions of the contracts.
 pub fn recognise<'a>(contracts: &'a [Contract], name: &str) -> Option<(&'a Contract, String, NaiveDate)> {
     contracts.iter().find_map(|c| {
@@ -45,13 +50,14 @@ pub fn recognise<'a>(contracts: &'a [Contract], name: &str) -> Option<(&'a Contr
     })
 }
 
-/// Files of an inbox, in any folder below it; names that begin with a dot are not deliveries.
+/// Regular files of an inbox, in any folder below it: links, pipes and devices are left out.
 ///
 /// # Errors
 /// When the folder cannot be read.
 pub fn inbox_files(inbox: &Path) -> Result<Vec<PathBuf>> {
     std::fs::read_dir(inbox).at(inbox)?;
-    files::list(inbox)
+    let regular = |p: &PathBuf| std::fs::symlink_metadata(p).is_ok_and(|m| m.is_file());
+    Ok(files::list(inbox)?.into_iter().filter(regular).collect())
 }
 
 fn arrivals<'a>(inbox: &[PathBuf], contracts: &'a [Contract]) -> Vec<Arrival<'a>> {
@@ -75,16 +81,27 @@ fn arrivals<'a>(inbox: &[PathBuf], contracts: &'a [Contract]) -> Vec<Arrival<'a>
 /// # Errors
 /// When the inbox or the ledger cannot be read.
 pub fn news(store: &Store, inbox: &[PathBuf], contracts: &[Contract]) -> Result<Vec<String>> {
-    let mut out = Vec::new();
+    let (mut out, mut waiting) = (Vec::new(), BTreeSet::new());
     for arrival in arrivals(inbox, contracts) {
-        let sha256 = if arrival.partial_name { String::new() } else { digest(&arrival.path)?.to_string() };
-        let known = store.ledger.received_by(&sha256)?.is_some()
-            || store.ledger.refused_by(&arrival.name, &sha256)?.is_some();
-        if !known {
-            out.push(arrival.name);
+        let sha256 = match (arrival.partial_name, digest(&arrival.path)) {
+            (false, Ok(digest)) => digest.to_string(),
+            _ => String::new(),
+        };
+        let refused = store.ledger.refused_by(&shown(&arrival.name), &sha256)?;
+        let delivery = arrival.known.map(|(_, delivery, _)| delivery);
+        if refused.as_deref() == Some(Code::RecvPartial.as_str()) {
+            waiting.extend(delivery.clone());
+        }
+        if refused.is_none() && store.ledger.received_by(&arrival.name, &sha256)?.is_none() {
+            out.push((arrival.name, delivery));
         }
     }
-    Ok(out)
+    // Files that wait for another of their delivery bring nothing new until it is whole.
+    Ok(out
+        .into_iter()
+        .filter(|(_, d)| d.as_ref().is_none_or(|d| !waiting.contains(d)))
+        .map(|(name, _)| name)
+        .collect())
 }
 
 fn digest(path: &Path) -> Result<Digest> {
@@ -106,18 +123,20 @@ pub fn receive(run: &mut Run<'_>) -> Result<Said> {
     let mut groups: BTreeMap<(NaiveDate, String, String), Vec<DeliveredFile>> = BTreeMap::new();
     let mut waiting: BTreeSet<String> = BTreeSet::new();
     let mut refusals = Vec::new();
-    // The same bytes under two names are one file.
-    let mut seen: BTreeSet<String> = BTreeSet::new();
+    // A file in two folders of the inbox is one file.
+    let mut seen: BTreeSet<(&str, String)> = BTreeSet::new();
     for (i, arrival) in arrivals.iter().enumerate() {
         run.progress.advance(i as u64 + 1, arrivals.len() as u64);
         match fate(run.store, arrival, &work)? {
-            Fate::Taken(file) if !seen.insert(file.sha256.clone()) => counts.excluded += 1,
+            Fate::Taken(file) if !seen.insert((&arrival.name, file.sha256.clone())) => counts.excluded += 1,
             Fate::Taken(file) => {
                 if let Some((contract, delivery, date)) = &arrival.known {
                     groups.entry((*date, contract.source.clone(), delivery.clone())).or_default().push(file);
                 }
             }
-            Fate::Already { sha256, run_id } if run_id == run.id && seen.insert(sha256.clone()) => {
+            Fate::Already { sha256, run_id }
+                if run_id == run.id && seen.insert((&arrival.name, sha256.clone())) =>
+            {
                 counts.accepted += 1;
             }
             Fate::Already { .. } => counts.excluded += 1,
@@ -126,7 +145,7 @@ pub fn receive(run: &mut Run<'_>) -> Result<Said> {
                 if let (Code::RecvPartial, Some((_, delivery, _))) = (code, &arrival.known) {
                     waiting.insert(delivery.clone());
                 }
-                let name = arrival.name.clone();
+                let name = shown(&arrival.name);
                 refusals.push(Refusal {
                     name,
                     sha256,
@@ -137,9 +156,12 @@ pub fn receive(run: &mut Run<'_>) -> Result<Said> {
             }
         }
     }
+    let mut refused = Vec::new();
     for refusal in refusals {
+        refused.push(format!("{} : [{}] {}", refusal.name, refusal.code, refusal.message));
         if run.store.ledger.refused_by(&refusal.name, &refusal.sha256)?.is_none() {
-            let payload = json!({"name_sha256": Digest::of(refusal.name.as_bytes()).to_string(), "sha256": refusal.sha256, "code": refusal.code});
+            // Not the name: what people call a file may name somebody.
+            let payload = json!({"sha256": refusal.sha256, "code": refusal.code});
             let (at, date) = (run.now(), run.date.to_string());
             run.store.ledger.transact(|tx| {
                 tx.refusal(&refusal)?;
@@ -160,12 +182,18 @@ pub fn receive(run: &mut Run<'_>) -> Result<Said> {
         for file in &mut group {
             file.delivery_id.clone_from(&id);
             let place = format!("received/{}/{}", file.sha256.get(..2).unwrap_or_default(), file.sha256);
-            moves.push((work.join(&file.sha256), place));
             taken_bytes += file.size;
+            // Bytes already there under another name are kept once.
+            let aside = work.join(&file.sha256);
+            if !run.store.path(&place).exists() && !moves.iter().any(|(from, _)| *from == aside) {
+                moves.push((aside, place));
+            }
         }
         run.store.publish(&moves)?;
         counts.accepted += group.len() as u64;
-        let delivery = Delivery { id, source, name, delivery_date: date.to_string(), run_id: run.id.clone() };
+        let emitter = emitter(&name, date);
+        let delivery =
+            Delivery { id, source, name, delivery_date: date.to_string(), run_id: run.id.clone(), emitter };
         let payload = json!({
             "delivery": delivery.id, "source": delivery.source, "delivery_date": delivery.delivery_date,
             "files": group.iter().map(|f| json!({"sha256": f.sha256, "size": f.size, "table": f.table_name})).collect::<Vec<_>>(),
@@ -183,13 +211,6 @@ pub fn receive(run: &mut Run<'_>) -> Result<Said> {
         })?;
     }
     files::remove_dir(&work)?;
-    let refused: Vec<String> = run
-        .store
-        .ledger
-        .refusals(&run.id)?
-        .iter()
-        .map(|r| format!("{} : [{}] {}", r.name, r.code, r.message))
-        .collect();
     let received = count(counts.accepted, "fichier reçu", "fichiers reçus");
     let mut detail = format!("{received} ({} Kio)", thousands(taken_bytes / 1024));
     if counts.excluded > 0 {
@@ -197,6 +218,14 @@ pub fn receive(run: &mut Run<'_>) -> Result<Said> {
     }
     refused.iter().for_each(|r| detail.push_str(&format!("\n{r}")));
     Ok(Said { counts, detail, ..Said::default() })
+}
+
+/// Who sends: the name of the delivery without its date, so that each export of the same sender
+/// replaces the one before it, and nobody else's.
+fn emitter(name: &str, date: NaiveDate) -> String {
+    [date.format("%Y%m%d").to_string(), date.to_string()]
+        .iter()
+        .fold(name.to_owned(), |n, d| n.replacen(d.as_str(), "", 1))
 }
 
 /// Reads a file once: copy, digest, and the checks that tell a whole file from half of one.
@@ -214,14 +243,20 @@ fn fate(store: &Store, arrival: &Arrival<'_>, work: &Path) -> Result<Fate> {
         ));
     }
     let path = &arrival.path;
-    let before = std::fs::metadata(path).at(path)?;
+    let (Ok(before), Ok(file)) = (std::fs::metadata(path), File::open(path)) else {
+        return Ok(refused(
+            Code::RecvPartial,
+            String::new(),
+            "fichier illisible : vérifiez ses droits d'accès",
+        ));
+    };
     let aside = work.join("incoming");
-    let mut input = DigestReader::new(File::open(path).at(path)?);
+    let mut input = DigestReader::new(file);
     let mut output = File::create(&aside).at(&aside)?;
     std::io::copy(&mut input, &mut output).at(path)?;
     let (sha256, size) = input.finish();
     let sha256 = sha256.to_string();
-    if let Some(run_id) = store.ledger.received_by(&sha256)? {
+    if let Some(run_id) = store.ledger.received_by(&arrival.name, &sha256)? {
         return Ok(Fate::Already { sha256, run_id });
     }
     let Some((contract, _, _)) = &arrival.known else {
@@ -268,7 +303,7 @@ fn unfinished(contract: &Contract, path: &Path) -> Result<Option<&'static str>> 
         Format::Csv { .. } if !text.ends_with('\n') => {
             Some("la dernière ligne n'a pas de fin : le fichier est sans doute coupé")
         }
-        Format::Aaf { .. } if !text.trim_end().ends_with("</ficAlimMENESR>") => {
+        Format::Aaf { .. } if !text.contains("</ficAlimMENESR>") => {
             Some("la balise de fin </ficAlimMENESR> manque : le fichier est sans doute coupé")
         }
         _ => None,

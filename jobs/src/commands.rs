@@ -131,9 +131,18 @@ fn job(config: &Config, name: &str) -> Result<Job> {
         .ok_or_else(|| Error::Usage(format!("tâche inconnue « {name} » ; tâches : {}", names.join(", "))))
 }
 
-fn inbox(config: &Config, job: &Job) -> Result<Vec<PathBuf>> {
+pub fn inbox(config: &Config, job: &Job) -> Result<Vec<PathBuf>> {
     match &config.inbox {
-        Some(folder) => inbox_files(folder),
+        Some(folder) => {
+            let real = |p: &Path| p.canonicalize().unwrap_or_else(|_| p.to_path_buf());
+            let (inbox, store) = (real(folder), real(&config.store));
+            if inbox.starts_with(&store) || store.starts_with(&inbox) {
+                return Err(Error::Usage(
+                    "le dossier de réception et l'entrepôt sont l'un dans l'autre : séparez-les".into(),
+                ));
+            }
+            inbox_files(folder)
+        }
         None if job.steps.iter().any(|s| s == "receive") => Err(Error::Usage(
             "la tâche reçoit des livraisons : donnez [inbox] path dans la configuration".into(),
         )),
@@ -180,6 +189,7 @@ fn run(
         steps: job.steps.clone(),
         inbox: inbox(config, &job)?,
         always: false,
+        resume: true,
     };
     let outcome = execute(config, &config.rulebook()?, &order, shown)?;
     show_outcome(&outcome, config, shown);
@@ -200,6 +210,7 @@ fn plan(config: &Config, name: &str, date: Option<NaiveDate>, shown: &Shown) -> 
         steps: job.steps.clone(),
         inbox: inbox(config, &job)?,
         always: false,
+        resume: true,
     };
     let next: Vec<String> = job
         .next(Utc::now().with_timezone(&job.timezone), 10)
@@ -287,6 +298,7 @@ fn ingest(
         steps,
         inbox: paths.to_vec(),
         always: false,
+        resume: false,
     };
     let outcome = execute(config, &book, &order, shown)?;
     show_outcome(&outcome, config, shown);
@@ -308,6 +320,7 @@ fn single_step(
         steps: vec![step.to_owned()],
         inbox: Vec::new(),
         always: true,
+        resume: false,
     };
     let outcome = execute(config, &config.rulebook()?, &order, shown)?;
     show_outcome(&outcome, config, shown);
@@ -330,8 +343,14 @@ fn extraction(
     let date = date.unwrap_or_else(today);
     let Some(out) = out else {
         drop(Store::open(&config.store)?);
-        let order =
-            Order { job: "extract", date, steps: vec!["extract".into()], inbox: Vec::new(), always: true };
+        let order = Order {
+            job: "extract",
+            date,
+            steps: vec!["extract".into()],
+            inbox: Vec::new(),
+            always: true,
+            resume: false,
+        };
         let outcome = execute(config, &book, &order, shown)?;
         show_outcome(&outcome, config, shown);
         return Ok(exit::DONE);

@@ -11,6 +11,9 @@ use std::collections::BTreeSet;
 use std::str::FromStr;
 use toml::Spanned;
 
+/// Jobs that commands make of themselves: runs bear their names.
+const RESERVED: &[&str] = &["ingest", "extract", "seda-pack", "elimination-propose"];
+
 /// A job.
 #[derive(Debug, Clone)]
 pub struct Job {
@@ -65,6 +68,12 @@ impl Job {
         let name = raw.name.get_ref();
         if name.is_empty() || !name.bytes().all(|b| b.is_ascii_lowercase() || b == b'-') {
             fault(&raw.name, "nom de tâche : lettres minuscules sans accent et « - »".into());
+        }
+        if RESERVED.contains(&name.as_str()) {
+            fault(&raw.name, "ce nom est celui d'une commande : choisissez-en un autre".into());
+        }
+        if raw.steps.is_empty() {
+            fault(&raw.name, "la tâche n'a aucune étape".into());
         }
         let schedule = Cron::from_str(raw.schedule.get_ref());
         if schedule.is_err() {

@@ -30,6 +30,9 @@ pub struct Order<'a> {
     pub inbox: Vec<PathBuf>,
     /// A finished run of the same date is run again even without new files.
     pub always: bool,
+    /// An interrupted run of the same date is gone on with. Not for commands whose files are given
+    /// on the command line: they would be swallowed by the run before.
+    pub resume: bool,
 }
 
 /// What came of it.
@@ -79,7 +82,10 @@ pub fn next_run(
     let last = runs.into_iter().max_by_key(|r| r.revision);
     let revision = match &last {
         None => 1,
-        Some(r) if matches!(r.status.as_str(), "running" | "failed") => return Ok((Some(r.clone()), last)),
+        Some(r) if matches!(r.status.as_str(), "running" | "failed") => match order.resume {
+            true => return Ok((Some(r.clone()), last)),
+            false => r.revision + 1,
+        },
         Some(r) if order.always || !receive::news(store, &order.inbox, &rulebook.contracts)?.is_empty() => {
             r.revision + 1
         }

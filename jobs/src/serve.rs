@@ -2,13 +2,13 @@
 //! lets runs overlap and never catches up. What is due is computed from the ledger at each tick,
 //! where (job, logical date) is unique.
 
-use crate::commands::french_status;
+use crate::commands::{french_status, inbox};
 use crate::config::Config;
+use crate::job::Job;
 use crate::output::Shown;
 use crate::runner::{Order, execute, open_store};
 use cartulaire_engine::domain::DateFormat;
 use cartulaire_engine::error::{Error, Result};
-use cartulaire_engine::receive::inbox_files;
 use chrono::{DateTime, Utc};
 use chrono_tz::Tz;
 use std::collections::BTreeSet;
@@ -62,38 +62,44 @@ fn announce(config: &Config, shown: &Shown) -> Result<()> {
     Ok(())
 }
 
-/// One tick: every due date of every job, one after the other. A failure is said and the
-/// scheduler goes on: the next tick tries again.
+/// One tick: every job in turn. The failure of one is said and the others go on; the next tick
+/// tries again.
 fn run_due(config: &Config, shown: &Shown, started: DateTime<Utc>) {
-    let result = (|| -> Result<()> {
-        for job in config.jobs()? {
-            let (known, first) = {
-                let store = open_store(config)?;
-                let runs = store.ledger.runs(&job.name, None)?;
-                let dates = |done: bool| {
-                    runs.iter()
-                        .filter(|r| !done || matches!(r.status.as_str(), "ok" | "gated"))
-                        .filter_map(|r| DateFormat::Iso.parse(&r.logical_date))
-                        .collect::<BTreeSet<_>>()
-                };
-                (dates(true), dates(false).first().copied())
-            };
-            let now: DateTime<Tz> = Utc::now().with_timezone(&job.timezone);
-            // Nights before the first run of the job were never promised.
-            let since = first
-                .and_then(|d| d.and_hms_opt(0, 0, 0))
-                .and_then(|d| d.and_local_timezone(job.timezone).earliest())
-                .unwrap_or_else(|| started.with_timezone(&job.timezone));
-            for date in job.due(&known, since, now) {
-                let inbox = config.inbox.as_deref().map(inbox_files).transpose()?.unwrap_or_default();
-                let order = Order { job: &job.name, date, steps: job.steps.clone(), inbox, always: false };
-                let outcome = execute(config, &config.rulebook()?, &order, shown)?;
-                shown.say(&format!("{} : {}", outcome.run.id, french_status(&outcome.run.status)));
-            }
+    let jobs = match config.jobs() {
+        Ok(jobs) => jobs,
+        Err(e) => return eprintln!("cartulaire : {e}"),
+    };
+    for job in jobs {
+        if let Err(e) = run_job(config, &job, shown, started) {
+            eprintln!("cartulaire : {} : {e}", job.name);
         }
-        Ok(())
-    })();
-    if let Err(e) = result {
-        eprintln!("cartulaire : {e}");
     }
+}
+
+fn run_job(config: &Config, job: &Job, shown: &Shown, started: DateTime<Utc>) -> Result<()> {
+    let (known, first) = {
+        let store = open_store(config)?;
+        let runs = store.ledger.runs(&job.name, None)?;
+        let dates = |done: bool| {
+            runs.iter()
+                .filter(|r| !done || matches!(r.status.as_str(), "ok" | "gated"))
+                .filter_map(|r| DateFormat::Iso.parse(&r.logical_date))
+                .collect::<BTreeSet<_>>()
+        };
+        (dates(true), dates(false).first().copied())
+    };
+    let now: DateTime<Tz> = Utc::now().with_timezone(&job.timezone);
+    // Nights before the first run of the job were never promised.
+    let since = first
+        .and_then(|d| d.and_hms_opt(0, 0, 0))
+        .and_then(|d| d.and_local_timezone(job.timezone).earliest())
+        .unwrap_or_else(|| started.with_timezone(&job.timezone));
+    for date in job.due(&known, since, now) {
+        let inbox = inbox(config, job)?;
+        let order =
+            Order { job: &job.name, date, steps: job.steps.clone(), inbox, always: false, resume: true };
+        let outcome = execute(config, &config.rulebook()?, &order, shown)?;
+        shown.say(&format!("{} : {}", outcome.run.id, french_status(&outcome.run.status)));
+    }
+    Ok(())
 }

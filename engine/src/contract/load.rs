@@ -25,7 +25,7 @@ struct TableSection {
     title: String,
     description: String,
     source: String,
-    record_class: String,
+    record_class: Spanned<String>,
     key: Vec<Spanned<String>>,
     /// `delivery`, or the name of a date or school-year column.
     school_year_from: Spanned<String>,
@@ -184,6 +184,13 @@ fn parse_kind(text: &str) -> Option<ColumnType> {
     })
 }
 
+/// Names that become folders and file names.
+pub fn plain_name(name: &str) -> bool {
+    !name.is_empty()
+        && name.len() <= 80
+        && name.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'_' || b == b'-')
+}
+
 /// Collects faults so that a person sees them all at once.
 struct Faults<'a> {
     file: &'a str,
@@ -227,9 +234,7 @@ pub(super) fn parse(file: &str, text: &str) -> Result<Contract> {
     };
 
     let name = raw.table.name.get_ref();
-    if name.is_empty()
-        || !name.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'_' || b == b'-')
-    {
+    if !plain_name(name) {
         faults
             .add(&raw.table.name, "nom de table : lettres minuscules sans accent, chiffres, « _ » et « - »");
     }
@@ -244,12 +249,39 @@ pub(super) fn parse(file: &str, text: &str) -> Result<Contract> {
                 "une autre colonne porte ce nom ou cet alias, à la casse près : les en-têtes ne les distingueraient pas",
             );
         }
+        let partition = ["annee_scolaire", "livraison"].contains(&column.name.get_ref().as_str());
+        if partition && raw.table.school_year_from.get_ref() != column.name.get_ref() {
+            faults.add(
+                &column.name,
+                "nom réservé aux dossiers de la table, sauf pour la colonne que nomme school_year_from",
+            );
+        }
+        if column.name.get_ref().is_empty() {
+            faults.add(&column.name, "colonne sans nom");
+        }
         if column.name.get_ref().starts_with('_') {
             faults.add(&column.name, "nom de colonne commençant par « _ » : réservé à l'origine");
         }
         if column.min.zip(column.max).is_some_and(|(a, b)| a > b) {
             faults.add(&column.name, "bornes inversées : min est au-dessus de max");
         }
+    }
+    if !plain_name(raw.table.record_class.get_ref()) {
+        faults.add(
+            &raw.table.record_class,
+            "classe : lettres minuscules sans accent, chiffres, « _ » et « - »",
+        );
+    }
+    for (i, k) in raw.table.key.iter().enumerate() {
+        if raw.table.key.iter().take(i).any(|other| other.get_ref() == k.get_ref()) {
+            faults.add(k, "colonne écrite deux fois dans la clé");
+        }
+    }
+    if raw.input.format == FormatName::Aaf && (raw.input.category.is_none() || raw.table.key.len() != 1) {
+        faults.add(&raw.table.name, "un fichier AAF demande « category », et une clé d'une seule colonne");
+    }
+    if let Some(pattern) = raw.input.file_name.as_ref().filter(|p| !p.get_ref().contains("<date>")) {
+        faults.add(pattern, "le nom doit porter la date de la livraison : un groupe (?<date>…)");
     }
     let key = raw.table.key.iter().filter_map(|k| find(&mut faults, k)).collect();
     let format = match raw.input.format {
@@ -353,7 +385,7 @@ pub(super) fn parse(file: &str, text: &str) -> Result<Contract> {
         title: raw.table.title,
         description: raw.table.description,
         source: raw.table.source,
-        record_class: raw.table.record_class,
+        record_class: raw.table.record_class.into_inner(),
         key,
         input: Input { format, file_name, file_date: raw.input.file_date, encoding },
         partition,

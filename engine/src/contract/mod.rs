@@ -8,7 +8,7 @@ mod load;
 mod table_schema;
 
 pub use dictionary::dictionary;
-pub use load::{fault_at, toml_file};
+pub use load::{fault_at, plain_name, toml_file};
 pub use table_schema::{field_schema, table_schema};
 
 use crate::domain::DateFormat;

@@ -40,7 +40,7 @@ fn build(id: &str, digest: &str, date: NaiveDate, rows: &[BordereauRow]) -> Resu
             .set_creation_datetime(&created),
     );
     let sheet = book.add_worksheet();
-    sheet.set_name("Bordereau d'élimination".chars().filter(|c| *c != '\'').collect::<String>())?;
+    sheet.set_name("Bordereau d'élimination")?;
     let bold = Format::new().set_bold();
     let heading = Format::new()
         .set_bold()

@@ -136,7 +136,7 @@ fn write_records(run: &Run<'_>, due: &[&Group], folder: &std::path::Path) -> Res
             groups.iter().filter_map(|g| g.decision.due).max().map(|d| d.to_string()).unwrap_or_default();
         let rule_id = first.decision.rules.join(",");
         for group in &groups {
-            let path = run.store.path(&group.snapshot.path);
+            let path = run.store.snapshot_path(&group.snapshot)?;
             bytes += std::fs::metadata(&path).map_err(|e| Error::io(&path, e))?.len();
             for batch in read_batches(&path, Some(&["_file", "_record"]))? {
                 let batch = batch?;

@@ -28,11 +28,14 @@ pub fn aggregate(store: &Store, dataset: &Dataset, date: NaiveDate) -> Result<(C
     let total: u64 = all.iter().map(|s| s.rows.unsigned_abs()).sum();
     let mut cells: BTreeMap<Vec<String>, u64> = BTreeMap::new();
     let mut counted = 0;
-    // A later delivery of the same record replaces it: records of one school year are seen together.
-    let years: BTreeSet<&str> = current.iter().map(|s| s.annee_scolaire.as_str()).collect();
-    for year in years {
-        let parts: Vec<&Snapshot> = current.iter().filter(|s| s.annee_scolaire == year).copied().collect();
-        counted += reduce(store, dataset, year, &parts, date, &mut cells)?;
+    // A later delivery of the same record replaces it, and keys belong to their sender: records of
+    // one sender and school year are seen together.
+    let groups: BTreeSet<(&str, &str)> =
+        current.iter().map(|s| (s.emitter.as_str(), s.annee_scolaire.as_str())).collect();
+    for (emitter, year) in groups {
+        let parts: Vec<&Snapshot> =
+            current.iter().filter(|s| s.emitter == emitter && s.annee_scolaire == year).copied().collect();
+        counted += reduce(store, dataset, (emitter, year), &parts, date, &mut cells)?;
     }
     let counts = Counts { read: total, accepted: counted, excluded: total - counted, ..Counts::default() };
     Ok((Cube::with_totals(dataset.dimension_names().len(), &cells), counts))
@@ -41,7 +44,7 @@ pub fn aggregate(store: &Store, dataset: &Dataset, date: NaiveDate) -> Result<(C
 fn reduce(
     store: &Store,
     dataset: &Dataset,
-    year: &str,
+    (emitter, year): (&str, &str),
     parts: &[&Snapshot],
     date: NaiveDate,
     cells: &mut BTreeMap<Vec<String>, u64>,
@@ -67,7 +70,11 @@ fn reduce(
     let mut records = frame.lazy().group_by_stable(keys).agg(others);
     if let Some(join) = &dataset.join {
         let other = store.ledger.snapshots(&join.table)?;
-        let same_year: Vec<Snapshot> = other.into_iter().filter(|s| s.annee_scolaire == year).collect();
+        let same_sender = other.iter().any(|s| s.emitter == emitter);
+        let same_year: Vec<Snapshot> = other
+            .into_iter()
+            .filter(|s| s.annee_scolaire == year && (!same_sender || s.emitter == emitter))
+            .collect();
         let parts = crate::store::current(&same_year, true, date);
         let mut columns: Vec<&str> = join.columns.iter().map(String::as_str).collect();
         columns.push(&join.right);
@@ -110,7 +117,7 @@ fn reduce(
 fn load(store: &Store, parts: &[&Snapshot], columns: &[&str]) -> Result<Option<DataFrame>> {
     let mut batches: Vec<RecordBatch> = Vec::new();
     for part in parts {
-        for batch in read_batches(&store.path(&part.path), Some(columns))? {
+        for batch in read_batches(&store.snapshot_path(part)?, Some(columns))? {
             batches.push(batch?);
         }
     }

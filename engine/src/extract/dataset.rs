@@ -1,6 +1,6 @@
 //! A dataset is data: one TOML file says what is counted, along which dimensions, how protected.
 
-use crate::contract::{Contract, fault_at, toml_file};
+use crate::contract::{ColumnType, Contract, Personal, fault_at, toml_file};
 use crate::error::{ConfigFault, Error, Result};
 use serde::Deserialize;
 use std::collections::BTreeMap;
@@ -176,6 +176,63 @@ impl Dataset {
         if let Some(unpivot) = &raw.unpivot {
             unpivot.columns.values().for_each(|c| need(own, c));
         }
+        let published: Vec<&str> = raw
+            .dimension
+            .iter()
+            .map(|d| d.name.as_str())
+            .chain(raw.unpivot.iter().map(|u| u.dimension.as_str()))
+            .chain([raw.measure.name.as_str()])
+            .collect();
+        for (i, name) in published.iter().enumerate() {
+            if published.iter().take(i).any(|n| n == name) || name.is_empty() {
+                fault(at, format!("« {name} » nomme deux colonnes publiées, ou aucune"));
+            }
+        }
+        for d in &raw.dimension {
+            let spec = [own, other].into_iter().flatten().find_map(|c| c.columns.get(c.column(&d.column)?));
+            if let Some(spec) = spec {
+                if matches!(spec.personal, Personal::Direct | Personal::Sensitive) {
+                    fault(
+                        at,
+                        format!(
+                            "« {} » désigne une personne ou la décrit : elle ne peut pas être publiée",
+                            d.column
+                        ),
+                    );
+                }
+                if !matches!(spec.kind, ColumnType::Text | ColumnType::Date) {
+                    fault(
+                        at,
+                        format!(
+                            "« {} » n'est ni un texte ni une date : elle ne peut pas être une dimension",
+                            d.column
+                        ),
+                    );
+                }
+            }
+            if d.coarser.as_ref().is_some_and(|c| !published.contains(&c.as_str()) || *c == d.name) {
+                fault(at, format!("« {} » : coarser nomme une dimension de ce jeu", d.name));
+            }
+        }
+        for column in raw.unpivot.iter().flat_map(|u| u.columns.values()) {
+            let spec = own.and_then(|c| c.columns.get(c.column(column)?));
+            if spec.is_some_and(|s| s.kind != ColumnType::Integer) {
+                fault(at, format!("« {column} » n'est pas un entier : elle ne peut pas être sommée"));
+            }
+        }
+        let unique =
+            |c: &Contract, column: &str| c.key.len() == 1 && c.key.first() == c.column(column).as_ref();
+        if let (Some(join), Some(other)) = (&raw.join, other)
+            && !unique(other, &join.right)
+        {
+            fault(
+                at,
+                format!(
+                    "« {} » n'est pas la clé de « {} » : la jointure compterait plusieurs fois",
+                    join.right, join.table
+                ),
+            );
+        }
         if raw.join.is_some() && other.is_none() {
             fault(at, "aucun contrat ne décrit la table jointe".into());
         }
@@ -195,7 +252,11 @@ impl Dataset {
             if raw.dimension.len() != 2 || raw.unpivot.is_some() {
                 fault(protection.threshold.span().start, "la protection par seuil demande exactement deux dimensions : au-delà, la preuve qu'aucune cellule ne se recalcule n'est pas encore faite".into());
             }
-        } else if own.is_some_and(|c| c.columns.iter().any(|c| c.personal != crate::contract::Personal::None))
+        } else if [own, other]
+            .into_iter()
+            .flatten()
+            .flat_map(|c| &c.columns)
+            .any(|c| c.personal != Personal::None)
         {
             fault(at, "la table porte des données personnelles : [protection] est obligatoire".into());
         }

@@ -12,6 +12,7 @@ pub use dataset::Dataset;
 pub use table::{Cell, Cube, TOTAL};
 
 use crate::error::{Error, Result};
+use crate::french::count;
 use crate::journal::NewEntry;
 use crate::run::{Counts, Run, Said};
 use crate::store::{Publication, Store, files};
@@ -49,15 +50,17 @@ pub fn build(
     if let Some(threshold) = dataset.threshold {
         protect::protect(&mut cube, threshold)?;
         let found = intervals(&cube)?;
-        if let Some(cell) = found.iter().find(|i| !is_safe(i, threshold)) {
+        let exposed = found.iter().filter(|i| !is_safe(i, threshold)).count();
+        if exposed > 0 {
             return Err(Error::Refused {
                 code: "DISCLOSURE_AUDIT",
                 message: format!(
-                    "jeu « {} » : la cellule {} peut être calculée entre {} et {} ; rien n'est publié",
-                    dataset.name,
-                    cell.cell.join(" × "),
-                    cell.lower,
-                    cell.upper
+                    "{} à partir de ce qui serait publié ; rien n'est publié : publiez moins de croisements",
+                    count(
+                        exposed as u64,
+                        "cellule masquée pourrait être déduite",
+                        "cellules masquées pourraient être déduites"
+                    )
                 ),
             });
         }
@@ -82,10 +85,20 @@ pub fn build(
 pub fn extract(run: &mut Run<'_>) -> Result<Said> {
     let datasets = &run.rulebook.datasets;
     let (mut total, mut outputs, mut details) = (Counts::default(), Vec::new(), Vec::new());
+    let mut gated = false;
     for (i, dataset) in datasets.iter().enumerate() {
         let version = free_version(run, dataset)?;
         let work = run.store.work_dir(&format!("extract-{}", dataset.name))?;
-        let built = build(run.store, dataset, run.date, &version, &work.join("package"))?;
+        let built = match build(run.store, dataset, run.date, &version, &work.join("package")) {
+            // One dataset that may not leave keeps neither the others nor the rest of the night.
+            Err(Error::Refused { code, message }) => {
+                gated = true;
+                details.push(format!("{} : [{code}] {message}", dataset.name));
+                files::remove_dir(&work)?;
+                continue;
+            }
+            other => other?,
+        };
         let previous = run.store.ledger.publications()?.into_iter().find(|p| p.dataset == dataset.name);
         if built.cells.0 == 0 {
             details.push(format!("{} : aucune donnée, rien à publier", dataset.name));
@@ -105,7 +118,7 @@ pub fn extract(run: &mut Run<'_>) -> Result<Said> {
         files::remove_dir(&work)?;
         run.progress.advance(i as u64 + 1, datasets.len() as u64);
     }
-    Ok(Said { counts: total, outputs, detail: details.join("\n"), ..Said::default() })
+    Ok(Said { counts: total, gated, outputs, detail: details.join("\n"), ..Said::default() })
 }
 
 /// The logical date; with a number when that version is already published.

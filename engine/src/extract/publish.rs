@@ -124,7 +124,8 @@ fn readme(dataset: &Dataset, cube: &Cube, version: &str) -> String {
             format!(
                 "Une cellule de moins de {threshold} personnes est masquée, ainsi que celles qui permettraient de la recalculer \
                  à partir des totaux. {masked} cellules sur {} sont masquées. Avant la publication, l'intervalle exact que l'on peut \
-                 déduire de chacune a été calculé : aucune n'est déterminée, et toutes peuvent atteindre {threshold}.",
+                 déduire de chacune à partir de cette version a été calculé : aucune n'est déterminée, et toutes peuvent atteindre {threshold}. \
+                 Le rapprochement avec une autre version ou un autre jeu n'a pas été examiné.",
                 cube.cells.len()
             )
         },

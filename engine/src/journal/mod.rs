@@ -127,13 +127,23 @@ pub fn verify_chain(entries: &[Entry]) -> Verification {
 pub fn verify(store: &Store) -> Result<Verification> {
     let entries = store.ledger.journal_from(1)?;
     let mut result = verify_chain(&entries);
+    // What was mirrored existed: a journal that ends before it was cut.
+    if result.first_broken.is_none() && store.ledger.mirrored_seq()? > result.entries as i64 {
+        result.first_broken = Some(result.entries as i64 + 1);
+        result.verdict = "broken";
+    }
     if result.first_broken.is_none() {
-        let dates: BTreeSet<&str> = entries.iter().map(|e| e.date.as_str()).collect();
-        for date in dates {
+        let mut dates: BTreeSet<String> = entries.iter().map(|e| e.date.clone()).collect();
+        dates.extend(
+            files::list(&store.path("journal"))?
+                .iter()
+                .filter_map(|p| p.file_name()?.to_str()?.strip_suffix(".jsonl").map(str::to_owned)),
+        );
+        for date in &dates {
             let mirror = std::fs::read_to_string(mirror_path(store, date)).unwrap_or_default();
             let mut lines = mirror.lines();
             let differs =
-                entries.iter().filter(|e| e.date == date).find(|e| lines.next() != Some(line(e).as_str()));
+                entries.iter().filter(|e| e.date == *date).find(|e| lines.next() != Some(line(e).as_str()));
             let broken = differs.map(|e| e.seq).or_else(|| lines.next().map(|_| result.entries as i64 + 1));
             if let Some(seq) = broken {
                 result.first_broken = Some(result.first_broken.map_or(seq, |first: i64| first.min(seq)));

@@ -83,8 +83,8 @@ pub fn decide<'r>(
     let mut reasons: Vec<String> = rules
         .iter()
         .map(|r| {
-            let sure =
-                r.verified.as_ref().map_or("non vérifiée".to_owned(), |v| format!("vérifiée par {v}"));
+            let verified = r.verified.as_ref().filter(|_| r.is_verified(at));
+            let sure = verified.map_or("non vérifiée".to_owned(), |v| format!("vérifiée par {}", v.by));
             format!(
                 "règle {} ({}) : {} après {} ; {sure}",
                 r.id,
@@ -115,7 +115,7 @@ pub fn decide<'r>(
             format!("échéance le {}, pas encore passée au {}", day(due), day(at)),
         );
     }
-    if rules.iter().any(|r| r.verified.is_none()) {
+    if rules.iter().any(|r| !r.is_verified(at)) {
         return end(
             Outcome::KeepUnverified,
             Some(due),
@@ -136,7 +136,7 @@ pub fn decide<'r>(
 
 #[cfg(test)]
 mod tests {
-    use super::super::rules::{Basis, Duration, StartEvent};
+    use super::super::rules::{Basis, Duration, StartEvent, Verified};
     use super::*;
     use crate::domain::DateFormat;
 
@@ -154,7 +154,7 @@ mod tests {
             start_event: StartEvent::FinAnneeScolaire,
             sort_final,
             citation: "x".into(),
-            verified: verified.then(|| "y".into()),
+            verified: verified.then(|| Verified { on: Some(day("2025-10-01")), by: "y".into() }),
             effective_from: day("2000-01-01"),
             effective_to: None,
         }
@@ -180,6 +180,13 @@ mod tests {
             ("conservation", vec![rule("P3M", Conservation, true)], start, "2025-12-01", Conserve),
             ("tri", vec![rule("P3M", Tri, true)], start, "2025-12-01", Sort),
             ("unverified", vec![rule("P3M", Elimination, false)], start, "2025-12-01", KeepUnverified),
+            (
+                "verified only later",
+                vec![rule("P3M", Elimination, true)],
+                Some(day("2025-01-01")),
+                "2025-09-30",
+                KeepUnverified,
+            ),
             (
                 "one of two unverified",
                 vec![rule("P3M", Elimination, true), rule("P1M", Elimination, false)],

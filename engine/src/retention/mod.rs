@@ -5,5 +5,5 @@ mod rules;
 mod stage;
 
 pub use decide::{Decision, Outcome, decide};
-pub use rules::{Basis, Duration, Referential, Rule, SortFinal};
+pub use rules::{Basis, Duration, Referential, Rule, SortFinal, Verified};
 pub use stage::{Group, decisions, record_names, simulate, sort_final};

@@ -1,6 +1,6 @@
 //! The referential of retention rules, as written by people.
 
-use crate::contract::{fault_at, toml_file};
+use crate::contract::{fault_at, plain_name, toml_file};
 use crate::domain::DateFormat;
 use crate::error::{ConfigFault, Error, Result};
 use chrono::{Days, Months, NaiveDate};
@@ -109,6 +109,15 @@ impl StartEvent {
     }
 }
 
+/// A verification: it counts from its day on.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Verified {
+    /// Day; `None` when the referential itself says so.
+    pub on: Option<NaiveDate>,
+    /// Who, when, which text.
+    pub by: String,
+}
+
 /// One rule.
 #[derive(Debug, Clone)]
 pub struct Rule {
@@ -128,8 +137,8 @@ pub struct Rule {
     pub sort_final: SortFinal,
     /// Source.
     pub citation: String,
-    /// Who read the text and when; `None` is unverified.
-    pub verified: Option<String>,
+    /// When and by whom the text was read; `None` is unverified.
+    pub verified: Option<Verified>,
     /// First day on which the rule holds.
     pub effective_from: NaiveDate,
     /// Last day, if it was replaced.
@@ -156,7 +165,7 @@ struct ReferentialFile {
 #[serde(deny_unknown_fields)]
 struct RuleRow {
     id: Spanned<String>,
-    record_class: String,
+    record_class: Spanned<String>,
     title: String,
     basis: Basis,
     duration: Spanned<String>,
@@ -190,6 +199,13 @@ struct OverlayRow {
     text_read: Spanned<String>,
 }
 
+impl Rule {
+    /// Whether the text had been read at a date.
+    pub fn is_verified(&self, at: NaiveDate) -> bool {
+        self.verified.as_ref().is_some_and(|v| v.on.is_none_or(|on| on <= at))
+    }
+}
+
 impl Referential {
     /// Reads a referential.
     ///
@@ -206,6 +222,23 @@ impl Referential {
             let to = row.effective_to.as_ref().map(|t| (t.span().start, DateFormat::Iso.parse(t.get_ref())));
             if rules.iter().any(|r| r.id == *row.id.get_ref()) {
                 fault(row.id.span().start, "identifiant de règle déjà employé");
+            }
+            if row.id.get_ref().trim().is_empty() || row.title.trim().is_empty() {
+                fault(row.id.span().start, "identifiant et titre sont obligatoires");
+            }
+            if !plain_name(row.record_class.get_ref()) {
+                fault(
+                    row.record_class.span().start,
+                    "classe : lettres minuscules sans accent, chiffres, « _ » et « - »",
+                );
+            }
+            if duration == Some(Duration { months: 0, days: 0 }) {
+                fault(row.duration.span().start, "une durée nulle n'est pas une durée d'utilité");
+            }
+            if let (Some(from), Some((at, Some(to)))) = (from, to)
+                && to < from
+            {
+                fault(at, "la règle finirait avant de commencer");
             }
             if duration.is_none() {
                 fault(
@@ -228,14 +261,15 @@ impl Referential {
             if let (Some(duration), Some(effective_from)) = (duration, from) {
                 rules.push(Rule {
                     id: row.id.into_inner(),
-                    record_class: row.record_class,
+                    record_class: row.record_class.into_inner(),
                     title: row.title,
                     basis: row.basis,
                     duration,
                     start_event: row.start_event,
                     sort_final: row.sort_final,
                     citation: row.citation.into_inner(),
-                    verified: (row.verification == Verification::Verified).then(|| "référentiel".to_owned()),
+                    verified: (row.verification == Verification::Verified)
+                        .then(|| Verified { on: None, by: "le référentiel".to_owned() }),
                     effective_from,
                     effective_to: to.and_then(|(_, d)| d),
                 });
@@ -263,17 +297,20 @@ impl Referential {
                 [&row.verified_by, &row.text_read].into_iter().find(|t| t.get_ref().trim().is_empty());
             if let Some(at) = empty {
                 fault(at, "qui a vérifié et quel texte a été lu sont obligatoires");
-            } else if DateFormat::Iso.parse(row.verified_on.get_ref()).is_none() {
-                fault(&row.verified_on, "date aaaa-mm-jj attendue");
-            } else if let Some(rule) = self.rules.iter_mut().find(|r| r.id == *row.rule.get_ref()) {
-                rule.verified = Some(format!(
-                    "{}, le {} : {}",
-                    row.verified_by.get_ref(),
-                    row.verified_on.get_ref(),
-                    row.text_read.get_ref()
-                ));
+            } else if let Some(on) = DateFormat::Iso.parse(row.verified_on.get_ref()) {
+                match self.rules.iter_mut().find(|r| r.id == *row.rule.get_ref()) {
+                    None => fault(&row.rule, "aucune règle de ce nom dans le référentiel"),
+                    Some(rule) if rule.verified.is_some() => {
+                        fault(&row.rule, "cette règle est déjà vérifiée")
+                    }
+                    Some(rule) => {
+                        let (who, text) = (row.verified_by.get_ref(), row.text_read.get_ref());
+                        let by = format!("{who}, le {} : {text}", on.format("%d/%m/%Y"));
+                        rule.verified = Some(Verified { on: Some(on), by });
+                    }
+                }
             } else {
-                fault(&row.rule, "aucune règle de ce nom dans le référentiel");
+                fault(&row.verified_on, "date aaaa-mm-jj attendue");
             }
         }
         if faults.is_empty() { Ok(self) } else { Err(Error::Config(faults)) }

@@ -32,13 +32,6 @@ pub struct Group {
     pub decision: Decision,
 }
 
-impl Group {
-    /// The start as stored; empty when unknown.
-    pub fn start_text(&self) -> String {
-        self.start.map(|d| d.to_string()).unwrap_or_default()
-    }
-}
-
 /// Decisions for everything in the store at a date, in the order of ingestion.
 ///
 /// # Errors
@@ -102,7 +95,7 @@ pub fn sort_final(run: &mut Run<'_>) -> Result<Said> {
     let mut decided = 0_u64;
     for (i, group) in groups.iter().enumerate() {
         let mut rows = 0_u64;
-        for batch in read_batches(&run.store.path(&group.snapshot.path), Some(&["_file", "_record"]))? {
+        for batch in read_batches(&run.store.snapshot_path(&group.snapshot)?, Some(&["_file", "_record"]))? {
             let batch = batch?;
             rows += batch.num_rows() as u64;
             writer.write(&decision_rows(&schema, group, &run.rulebook.referential.version, &batch)?)?;

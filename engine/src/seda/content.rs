@@ -129,19 +129,26 @@ fn write_csv(
     writer.write_record(contract.columns.iter().map(|c| c.name.as_bytes())).map_err(fault)?;
     let mut rows = 0;
     for snapshot in snapshots {
-        for batch in read_batches(&store.path(&snapshot.path), None)? {
+        for batch in read_batches(&store.snapshot_path(snapshot)?, None)? {
             let batch = batch?;
             let n = batch.num_rows();
+            let known = |n: &str| n.starts_with('_') || contract.column(n).is_some();
+            if let Some(field) = batch.schema().fields().iter().find(|f| !known(f.name())) {
+                return Err(changed(contract, field.name()));
+            }
             let columns: Vec<ArrayRef> = contract
                 .columns
                 .iter()
                 .map(|c| match batch.column_by_name(&c.name) {
                     Some(array) => as_text(array),
                     // The school year is the partition: its value is in the path.
-                    None => Ok(std::sync::Arc::new(StringArray::from_iter_values(std::iter::repeat_n(
-                        &snapshot.annee_scolaire,
-                        n,
-                    ))) as ArrayRef),
+                    None if contract.partition_column() == contract.column(&c.name) => {
+                        Ok(std::sync::Arc::new(StringArray::from_iter_values(std::iter::repeat_n(
+                            &snapshot.annee_scolaire,
+                            n,
+                        ))) as ArrayRef)
+                    }
+                    None => Err(changed(contract, &c.name)),
                 })
                 .collect::<Result<_>>()?;
             let texts: Vec<&StringArray> = columns.iter().map(|c| c.as_string()).collect();
@@ -155,6 +162,14 @@ fn write_csv(
     }
     writer.flush().at(store.root())?;
     Ok(rows)
+}
+
+/// An archive must not receive a table under a description that is not its own.
+fn changed(contract: &Contract, column: &str) -> Error {
+    Error::Usage(format!(
+        "le contrat de la table « {} » a changé depuis l'ingestion (colonne « {column} ») : remettez le contrat d'alors pour empaqueter ces enregistrements",
+        contract.name
+    ))
 }
 
 /// ISO dates and times, decimal points, true/false, lists joined by `|`.

@@ -37,7 +37,7 @@ pub fn package(run: &mut Run<'_>) -> Result<Said> {
         let s = &group.snapshot;
         if !present.contains(&s.path) {
             replaced += group.records;
-        } else if let Some(sip) = run.store.ledger.packaged_in(&s.path, &group.start_text())? {
+        } else if let Some(sip) = run.store.ledger.packaged_in(&s.path)? {
             // A run that was interrupted after this package counts it as its own.
             let mine = run.store.ledger.sips()?.iter().any(|p| p.id == sip && p.run_id == run.id);
             if mine { counts.accepted += group.records } else { before += group.records }
@@ -164,9 +164,9 @@ fn one(
         records: i64::try_from(records).unwrap_or(i64::MAX),
         run_id: run.id.clone(),
     };
-    let items: Vec<(String, String, i64)> = groups
+    let items: Vec<(String, i64)> = groups
         .iter()
-        .map(|g| (g.snapshot.path.clone(), g.start_text(), i64::try_from(g.records).unwrap_or(i64::MAX)))
+        .map(|g| (g.snapshot.path.clone(), i64::try_from(g.records).unwrap_or(i64::MAX)))
         .collect();
     let payload = json!({"sip": id, "zip_sha512": sha512, "records": records, "snapshots": items.iter().map(|i| &i.0).collect::<Vec<_>>()});
     let (at, date) = (run.now(), run.date.to_string());

@@ -89,6 +89,23 @@ impl Profile {
             }
             classes.push(class);
         }
+        let a = &raw.agencies;
+        for (name, value) in [
+            ("archival_agreement", &raw.archival_agreement),
+            ("archival", &a.archival),
+            ("transferring", &a.transferring),
+            ("originating", &a.originating),
+            ("submission", &a.submission),
+        ] {
+            if value.trim().is_empty() {
+                faults.push(fault_at(
+                    file,
+                    text,
+                    0,
+                    format!("« {name} » est vide : le service d'archives refuserait le paquet"),
+                ));
+            }
+        }
         if !faults.is_empty() {
             return Err(Error::Config(faults));
         }

@@ -177,6 +177,8 @@ impl<'a> AafReader<'a> {
             Event::Text(text) => {
                 if self.request.in_value {
                     self.request.text.push_str(&text.xml10_content());
+                } else if self.depth == 0 && self.root_seen && !text.trim().is_empty() {
+                    return self.refuse(Code::XmlMalformed, "texte après la fin du document".into());
                 }
                 Step::Continue
             }

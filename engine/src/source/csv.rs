@@ -94,7 +94,6 @@ impl<'a> CsvReader<'a> {
             return Ok(None);
         };
         let bytes = self.scanner.bytes(&header.range);
-        let bytes = bytes.strip_prefix(b"\xEF\xBB\xBF").unwrap_or(bytes);
         let mut names: Vec<String> = Vec::new();
         for f in Fields::new(bytes, self.separator, header.quoted) {
             names.push(decode(self.encoding, &f).map_or_else(|| lossless(&f), Cow::into_owned));
@@ -391,6 +390,12 @@ impl<'a> Scanner<'a> {
         // Where the search for the record's end stands: offset from `start`, and whether the
         // byte before it opened or closed quotes.
         let mut seek = Seek::default();
+        if self.byte == 0 && self.filled == 0 {
+            self.refill(file)?;
+            if self.buffer.starts_with(b"\xEF\xBB\xBF") && self.filled >= 3 {
+                (self.start, self.byte) = (3, 3);
+            }
+        }
         loop {
             let window = self.buffer.get(self.start..self.filled).unwrap_or_default();
             if let Some(end) = seek.find_end(window, self.separator) {

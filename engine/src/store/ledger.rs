@@ -77,6 +77,8 @@ rows! {
         name: String, /// Date in the names.
         delivery_date: String, /// Run that received it.
         run_id: String,
+        /// Who sends: the name without its date.
+        emitter: String,
     }
     /// One received file.
     DeliveredFile {
@@ -115,7 +117,8 @@ rows! {
         record_class: String, /// Partition.
         annee_scolaire: String, /// Delivery.
         delivery_id: String, /// Its date.
-        delivery_date: String, /// Rows.
+        delivery_date: String, /// Who sent it.
+        emitter: String, /// Rows.
         rows: i64, /// Digest.
         sha256: String,
     }
@@ -155,11 +158,7 @@ rows! {
 impl Ledger {
     pub(super) fn create(path: &Path) -> Result<Self> {
         let ledger = Self::connect(path)?;
-        let exists: bool =
-            ledger
-                .db
-                .query_row("SELECT count(*) > 0 FROM sqlite_schema WHERE name = 'meta'", [], |r| r.get(0))?;
-        if !exists {
+        if !ledger.has_tables()? {
             let sql = include_str!("schema.sql");
             ledger.db.execute_batch(&format!(
                 "BEGIN;\n{sql}\nINSERT INTO meta VALUES ('schema_version', '{SCHEMA_VERSION}'), ('mirrored_seq', '0');\nCOMMIT;"
@@ -169,9 +168,22 @@ impl Ledger {
         Ok(ledger)
     }
 
-    pub(super) fn open(path: &Path) -> Result<Self> {
-        // A crash while creating leaves a file without tables: creating again is harmless.
+    /// `in_use`: the store holds files, so its ledger cannot be new.
+    pub(super) fn open(path: &Path, in_use: bool) -> Result<Self> {
+        if in_use && !Self::connect(path)?.has_tables()? {
+            return Err(Error::Corrupt(format!(
+                "« {} » est vide alors que l'entrepôt contient des fichiers : restaurez l'entrepôt entier depuis une sauvegarde",
+                path.display()
+            )));
+        }
+        // A crash while creating leaves a file without tables: creating again is harmless then.
         Self::create(path)
+    }
+
+    fn has_tables(&self) -> Result<bool> {
+        Ok(self
+            .db
+            .query_row("SELECT count(*) > 0 FROM sqlite_schema WHERE name = 'meta'", [], |r| r.get(0))?)
     }
 
     fn connect(path: &Path) -> Result<Self> {
@@ -280,21 +292,22 @@ impl Ledger {
         )
     }
 
-    /// The run that received these bytes, if any.
+    /// The run that received these bytes under this name, if any. The same bytes may come back in
+    /// another export (a list of schools that did not change): they are another file then.
     ///
     /// # Errors
     /// Those of the ledger.
-    pub fn received_by(&self, sha256: &str) -> Result<Option<String>> {
-        let sql = "SELECT d.run_id FROM files f JOIN deliveries d ON d.id = f.delivery_id WHERE f.sha256 = ?";
-        Ok(self.db.query_row(sql, [sha256], |r| r.get(0)).optional()?)
+    pub fn received_by(&self, name: &str, sha256: &str) -> Result<Option<String>> {
+        let sql = "SELECT d.run_id FROM files f JOIN deliveries d ON d.id = f.delivery_id WHERE f.name = ? AND f.sha256 = ?";
+        Ok(self.db.query_row(sql, [name, sha256], |r| r.get(0)).optional()?)
     }
 
-    /// The run that refused this file, if any.
+    /// The code with which this file was refused, if it was.
     ///
     /// # Errors
     /// Those of the ledger.
     pub fn refused_by(&self, name: &str, sha256: &str) -> Result<Option<String>> {
-        let sql = "SELECT run_id FROM refusals WHERE name = ? AND sha256 = ?";
+        let sql = "SELECT code FROM refusals WHERE name = ? AND sha256 = ?";
         Ok(self.db.query_row(sql, [name, sha256], |r| r.get(0)).optional()?)
     }
 
@@ -374,13 +387,13 @@ impl Ledger {
         self.all("SELECT * FROM sips ORDER BY id", &[], SipRow::read)
     }
 
-    /// The package that holds the records of a snapshot with a start of retention, if any.
+    /// The package that holds the records of a snapshot, if any.
     ///
     /// # Errors
     /// Those of the ledger.
-    pub fn packaged_in(&self, snapshot: &str, start_date: &str) -> Result<Option<String>> {
-        let sql = "SELECT sip_id FROM sip_items WHERE snapshot = ? AND start_date = ?";
-        Ok(self.db.query_row(sql, [snapshot, start_date], |r| r.get(0)).optional()?)
+    pub fn packaged_in(&self, snapshot: &str) -> Result<Option<String>> {
+        let sql = "SELECT sip_id FROM sip_items WHERE snapshot = ?";
+        Ok(self.db.query_row(sql, [snapshot], |r| r.get(0)).optional()?)
     }
 
     /// Journal entries from `seq` on.
@@ -561,17 +574,17 @@ impl Tx<'_> {
         row.insert(&self.0, "elimination_lists")
     }
 
-    /// Records a package and what it holds: (snapshot, start date, records).
+    /// Records a package and what it holds: (snapshot, records).
     ///
     /// # Errors
     /// Those of the ledger; among them, a record packaged twice.
-    pub fn sip(&self, row: &SipRow, items: &[(String, String, i64)]) -> Result<()> {
+    pub fn sip(&self, row: &SipRow, items: &[(String, i64)]) -> Result<()> {
         self.settle()?;
         row.insert(&self.0, "sips")?;
-        for (snapshot, start, records) in items {
+        for (snapshot, records) in items {
             self.0.execute(
-                "INSERT INTO sip_items (sip_id, snapshot, start_date, records) VALUES (?, ?, ?, ?)",
-                params![row.id, snapshot, start, records],
+                "INSERT INTO sip_items (sip_id, snapshot, records) VALUES (?, ?, ?)",
+                params![row.id, snapshot, records],
             )?;
         }
         Ok(())

@@ -17,7 +17,10 @@ pub use ledger::{
 };
 pub use parquet::{PartWriter, read_batches};
 
+use crate::domain::DigestReader;
 use crate::error::{Error, IoContext, Result};
+use std::cell::RefCell;
+use std::collections::BTreeSet;
 use std::fs::{File, TryLockError};
 use std::path::{Path, PathBuf};
 
@@ -26,6 +29,8 @@ pub struct Store {
     root: PathBuf,
     /// The facts.
     pub ledger: Ledger,
+    /// Snapshots whose bytes were checked.
+    checked: RefCell<BTreeSet<String>>,
     /// Held as long as the store is open; the system frees it if the process dies.
     _lock: File,
 }
@@ -49,21 +54,26 @@ impl Store {
     /// # Errors
     /// When the folder already holds something else, or cannot be written.
     pub fn create(root: &Path) -> Result<Self> {
-        let taken = std::fs::read_dir(root).is_ok_and(|mut entries| entries.next().is_some());
-        if taken && !root.join("ledger.sqlite").exists() {
+        // Our own folders without a ledger are what a crash while creating leaves.
+        let ours = |name: &str| name == ".lock" || FOLDERS.contains(&name);
+        let foreign = std::fs::read_dir(root).is_ok_and(|mut entries| {
+            entries.any(|e| e.is_ok_and(|e| !ours(&e.file_name().to_string_lossy())))
+        });
+        if !root.join("ledger.sqlite").exists() && (foreign || holds_files(root)?) {
             return Err(Error::Usage(format!(
                 "« {} » n'est pas vide et n'est pas un entrepôt : choisissez un autre dossier",
                 root.display()
             )));
         }
+        std::fs::create_dir_all(root).at(root)?;
+        let lock = lock(root)?;
         for folder in FOLDERS {
             std::fs::create_dir_all(root.join(folder)).at(root.join(folder))?;
         }
         files::restrict(root)?;
-        let lock = lock(root)?;
         let ledger = Ledger::create(&root.join("ledger.sqlite"))?;
         files::sync_dir(root)?;
-        Ok(Store { root: root.to_path_buf(), ledger, _lock: lock })
+        Ok(Store { root: root.to_path_buf(), ledger, checked: RefCell::default(), _lock: lock })
     }
 
     /// Opens and locks a store, and finishes what a crash interrupted.
@@ -75,8 +85,8 @@ impl Store {
             return Err(Error::NoStore(root.to_path_buf()));
         }
         let lock = lock(root)?;
-        let ledger = Ledger::open(&root.join("ledger.sqlite"))?;
-        let mut store = Store { root: root.to_path_buf(), ledger, _lock: lock };
+        let ledger = Ledger::open(&root.join("ledger.sqlite"), holds_files(root)?)?;
+        let mut store = Store { root: root.to_path_buf(), ledger, checked: RefCell::default(), _lock: lock };
         store.recover()?;
         Ok(store)
     }
@@ -89,6 +99,27 @@ impl Store {
     /// A path below the root, from its stored form (`/` between parts).
     pub fn path(&self, relative: &str) -> PathBuf {
         relative.split('/').fold(self.root.clone(), |p, part| p.join(part))
+    }
+
+    /// A snapshot's file, after checking once per opening of the store that its bytes are those
+    /// that were ingested.
+    ///
+    /// # Errors
+    /// [`Error::Corrupt`] when they are not.
+    pub fn snapshot_path(&self, snapshot: &Snapshot) -> Result<PathBuf> {
+        let path = self.path(&snapshot.path);
+        if !self.checked.borrow().contains(&snapshot.path) {
+            let mut reader = DigestReader::new(File::open(&path).at(&path)?);
+            std::io::copy(&mut reader, &mut std::io::sink()).at(&path)?;
+            if reader.finish().0.to_string() != snapshot.sha256 {
+                return Err(Error::Corrupt(format!(
+                    "« {} » n'a plus les octets ingérés : restaurez-le depuis une sauvegarde",
+                    snapshot.path
+                )));
+            }
+            self.checked.borrow_mut().insert(snapshot.path.clone());
+        }
+        Ok(path)
     }
 
     /// A fresh working folder; emptied if a crash left one.
@@ -139,6 +170,11 @@ impl Store {
         let below = path.strip_prefix(&self.root).unwrap_or(path);
         below.components().map(|c| c.as_os_str().to_string_lossy()).collect::<Vec<_>>().join("/")
     }
+}
+
+/// Whether anything was ever received or written in the journal.
+fn holds_files(root: &Path) -> Result<bool> {
+    Ok(!files::list(&root.join("received"))?.is_empty() || !files::list(&root.join("journal"))?.is_empty())
 }
 
 fn lock(root: &Path) -> Result<File> {

@@ -29,12 +29,12 @@ CREATE TABLE steps (
 
 CREATE TABLE deliveries (
   id TEXT PRIMARY KEY, source TEXT NOT NULL, name TEXT NOT NULL, delivery_date TEXT NOT NULL,
-  run_id TEXT NOT NULL REFERENCES runs (id)
+  emitter TEXT NOT NULL, run_id TEXT NOT NULL REFERENCES runs (id)
 ) STRICT;
 
 CREATE TABLE files (
-  sha256 TEXT PRIMARY KEY, delivery_id TEXT NOT NULL REFERENCES deliveries (id),
-  name TEXT NOT NULL, size INTEGER NOT NULL, table_name TEXT NOT NULL
+  sha256 TEXT NOT NULL, delivery_id TEXT NOT NULL REFERENCES deliveries (id),
+  name TEXT NOT NULL, size INTEGER NOT NULL, table_name TEXT NOT NULL, PRIMARY KEY (name, sha256)
 ) STRICT;
 
 CREATE TABLE refusals (
@@ -50,7 +50,7 @@ CREATE TABLE ingests (
 
 CREATE TABLE snapshots (
   path TEXT PRIMARY KEY, table_name TEXT NOT NULL, record_class TEXT NOT NULL, annee_scolaire TEXT NOT NULL,
-  delivery_id TEXT NOT NULL REFERENCES deliveries (id), delivery_date TEXT NOT NULL,
+  delivery_id TEXT NOT NULL REFERENCES deliveries (id), delivery_date TEXT NOT NULL, emitter TEXT NOT NULL,
   rows INTEGER NOT NULL, sha256 TEXT NOT NULL
 ) STRICT;
 
@@ -75,10 +75,10 @@ CREATE TABLE sips (
   sha512 TEXT NOT NULL, records INTEGER NOT NULL, run_id TEXT NOT NULL REFERENCES runs (id)
 ) STRICT;
 
--- Which records went into a package: all those of one snapshot that share a start of retention.
+-- Which records went into a package: all those of a snapshot, once.
 CREATE TABLE sip_items (
-  sip_id TEXT NOT NULL REFERENCES sips (id), snapshot TEXT NOT NULL REFERENCES snapshots (path),
-  start_date TEXT NOT NULL, records INTEGER NOT NULL, PRIMARY KEY (snapshot, start_date)
+  sip_id TEXT NOT NULL REFERENCES sips (id), snapshot TEXT PRIMARY KEY REFERENCES snapshots (path),
+  records INTEGER NOT NULL
 ) STRICT;
 
 CREATE TABLE journal (

@@ -237,11 +237,18 @@ fn required(row: usize) -> Fault {
     Fault { row, code: Code::Required, message: "valeur obligatoire absente".into() }
 }
 
-/// A message with the value when the column says nothing about people.
+/// A message with the value, when it can be nothing but a code: the column says nothing about
+/// people, and the value is what a code looks like. In a row whose columns slid, a name or a
+/// national pupil number may stand anywhere, so anything else is not shown.
 fn shown(spec: &ColumnSpec, value: &str, text: &str) -> String {
-    let readable = value.chars().count() <= 40 && !value.chars().any(char::is_control);
+    let code = (1..=16).contains(&value.len())
+        && value.bytes().all(|b| b.is_ascii_uppercase() || b.is_ascii_digit())
+        && value.bytes().any(|b| b.is_ascii_digit());
+    // INE: nine or ten digits and one or two letters.
+    let digits = value.bytes().take_while(u8::is_ascii_digit).count();
+    let ine = value.len() == 11 && (9..=10).contains(&digits);
     match spec.personal {
-        Personal::None if readable => format!("« {value} » : {text}"),
+        Personal::None if code && !ine => format!("« {value} » : {text}"),
         _ => text.to_owned(),
     }
 }

@@ -33,7 +33,8 @@ impl FindingLog {
     /// Counts a finding.
     pub fn add(&mut self, finding: Finding) {
         *self.counts.entry((finding.code, finding.severity)).or_default() += 1;
-        if self.kept.len() < self.max {
+        // Why a delivery was refused is never lost among its records' findings.
+        if self.kept.len() < self.max || finding.severity == Severity::Refusal {
             self.kept.push(finding);
         }
     }
