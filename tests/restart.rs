@@ -84,6 +84,34 @@ fn kills_at_random_moments_change_nothing_in_the_end() {
 }
 
 #[test]
+fn the_scheduler_runs_a_due_job_once_and_stops_when_asked() {
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::create_dir(folder.path().join("jobs")).unwrap();
+    let job = std::fs::read_to_string(common::root().join("jobs/definitions/nightly.toml")).unwrap();
+    // Every second: due as soon as the scheduler looks.
+    let job = job.replace("\"30 2 * * *\"", "\"* * * * * *\"");
+    std::fs::write(folder.path().join("jobs/nightly.toml"), job).unwrap();
+    let text = std::fs::read_to_string(common::root().join("cartulaire.toml")).unwrap();
+    let text = text.replace("\"samples/", &format!("\"{}/samples/", common::root().display()));
+    std::fs::write(folder.path().join("cartulaire.toml"), format!("{text}\n[jobs]\npath = \"jobs\"\n"))
+        .unwrap();
+    let config = folder.path().join("cartulaire.toml").display().to_string();
+    let mut child = cartulaire(&["serve", "--config", &config]).stdout(Stdio::piped()).spawn().unwrap();
+    let store = folder.path().join("var/store");
+    let begun = Instant::now();
+    while steps_done(&store) < 6 && begun.elapsed() < Duration::from_secs(90) {
+        std::thread::sleep(Duration::from_millis(200));
+    }
+    std::thread::sleep(Duration::from_secs(1));
+    let killed = std::process::Command::new("kill").arg(child.id().to_string()).status().unwrap();
+    assert!(killed.success());
+    assert_eq!(child.wait().unwrap().code(), Some(130));
+    let history = json(&["history", "--config", &config, "--json"], 0);
+    let runs = history["runs"].as_array().unwrap();
+    assert_eq!((runs.len(), &runs[0]["status"]), (1, &"ok".into()), "{history:#}");
+}
+
+#[test]
 fn a_second_process_is_told_that_the_store_is_in_use() {
     let store = tempfile::tempdir().unwrap();
     let at = store.path().display().to_string();

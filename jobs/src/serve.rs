@@ -12,45 +12,78 @@ use cartulaire_engine::error::{Error, Result};
 use chrono::{DateTime, Utc};
 use chrono_tz::Tz;
 use std::collections::BTreeSet;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::{SyncSender, sync_channel};
 use std::time::Duration;
 use tokio_cron_scheduler::{Job as Tick, JobScheduler};
 
-const TICK: Duration = Duration::from_secs(30);
+const TICK: Duration = Duration::from_secs(10);
 
-/// Runs jobs when they are due, until interrupted.
+/// Runs jobs when they are due, until interrupted. Jobs run on this thread; ticks and signals come
+/// from another, which alone is asynchronous.
 pub fn serve(config: &Config, shown: &Shown) -> Result<u8> {
     config.rulebook()?;
     drop(open_store(config)?);
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()
-        .map_err(|e| Error::Write(format!("planificateur : {e}")))?;
+    let started = Utc::now();
+    let stop = Arc::new(AtomicBool::new(false));
+    // One waiting tick is enough: a run in progress looks at everything when it ends.
+    let (sender, ticks) = sync_channel::<()>(1);
+    let ticker = {
+        let stop = stop.clone();
+        std::thread::spawn(move || {
+            let done = ticker(&sender);
+            stop.store(true, Ordering::SeqCst);
+            // Full or gone: the other side is awake.
+            let _ = sender.try_send(());
+            done
+        })
+    };
+    announce(config, shown)?;
+    while !stop.load(Ordering::SeqCst) {
+        run_due(config, shown, started);
+        if ticks.recv().is_err() {
+            break;
+        }
+    }
+    ticker.join().map_err(|_| Error::Write("planificateur : le compteur s'est arrêté".into()))??;
+    shown.say("Planificateur arrêté.");
+    Ok(130)
+}
+
+/// Sends a tick now and then, until a signal asks to stop.
+fn ticker(sender: &SyncSender<()>) -> Result<()> {
+    let fault = |e: &dyn std::fmt::Display| Error::Write(format!("planificateur : {e}"));
+    let runtime =
+        tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(|e| fault(&e))?;
     runtime.block_on(async {
-        let fault = |e: &dyn std::fmt::Display| Error::Write(format!("planificateur : {e}"));
-        let started = Utc::now();
-        let (sender, mut ticks) = tokio::sync::mpsc::channel::<()>(1);
         let mut scheduler = JobScheduler::new().await.map_err(|e| fault(&e))?;
+        let sender = sender.clone();
         let tick = Tick::new_repeated_async(TICK, move |_, _| {
             let sender = sender.clone();
-            // A full channel means that a run is in progress: this tick has nothing to add.
             Box::pin(async move {
                 let _ = sender.try_send(());
             })
         });
         scheduler.add(tick.map_err(|e| fault(&e))?).await.map_err(|e| fault(&e))?;
         scheduler.start().await.map_err(|e| fault(&e))?;
-        announce(config, shown)?;
-        loop {
-            run_due(config, shown, started);
-            tokio::select! {
-                _ = ticks.recv() => {}
-                _ = tokio::signal::ctrl_c() => break,
-            }
-        }
-        scheduler.shutdown().await.map_err(|e| fault(&e))?;
-        shown.say("Planificateur arrêté.");
-        Ok(130)
+        asked_to_stop().await.map_err(|e| fault(&e))?;
+        scheduler.shutdown().await.map_err(|e| fault(&e))
     })
+}
+
+#[cfg(unix)]
+async fn asked_to_stop() -> std::io::Result<()> {
+    let mut terminate = tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate())?;
+    tokio::select! {
+        _ = terminate.recv() => Ok(()),
+        done = tokio::signal::ctrl_c() => done,
+    }
+}
+
+#[cfg(not(unix))]
+async fn asked_to_stop() -> std::io::Result<()> {
+    tokio::signal::ctrl_c().await
 }
 
 fn announce(config: &Config, shown: &Shown) -> Result<()> {
