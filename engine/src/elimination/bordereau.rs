@@ -75,7 +75,12 @@ fn build(id: &str, digest: &str, date: NaiveDate, rows: &[BordereauRow]) -> Resu
             (3, row.first_year.clone()),
             (4, row.last_year.clone()),
             (5, row.duration.clone()),
-            (6, row.due_date.clone()),
+            (
+                6,
+                crate::domain::DateFormat::Iso
+                    .parse(&row.due_date)
+                    .map_or(row.due_date.clone(), |d| d.format("%d/%m/%Y").to_string()),
+            ),
             (9, row.reasons.join(" ; ")),
             (10, String::new()),
         ];
