@@ -342,6 +342,47 @@ fn a_corrected_delivery_of_the_same_date_replaces_records_instead_of_doubling_th
 }
 
 #[test]
+fn a_dataset_that_cannot_be_protected_is_exit_4_and_the_rest_of_the_night_is_done() {
+    let folder = tempfile::tempdir().unwrap();
+    let (night, inbox) = (root().join("samples/night"), folder.path().join("inbox"));
+    std::fs::create_dir(&inbox).unwrap();
+    std::fs::create_dir(folder.path().join("datasets")).unwrap();
+    for name in ["fr-en-dnma-par-uai-profils_2025-05-05.csv", "CRDC_99_20260105_T1.csv"] {
+        std::fs::copy(night.join(name), inbox.join(name)).unwrap();
+    }
+    // A threshold above the whole table: even the grand total would have to be hidden for ever.
+    let text = std::fs::read_to_string(root().join("jobs/datasets/eleves-uai-niveau.toml")).unwrap();
+    let (head, _) = text.split_once("[join]").unwrap();
+    let text = format!(
+        "{}\n[[dimension]]\nname = \"uai\"\ncolumn = \"uai\"\ntitle = \"UAI\"\n\n[[dimension]]\nname = \"nature\"\ncolumn = \"nature_droit\"\ntitle = \"Nature\"\n\n[measure]\nname = \"droits\"\ntitle = \"Droits\"\nkind = \"count\"\n\n[protection]\nthreshold = 1000000000000\n",
+        head.replace("ent_eleve", "crdc_droits")
+    );
+    std::fs::write(folder.path().join("datasets/eleves.toml"), text).unwrap();
+    let config = std::fs::read_to_string(root().join("cartulaire.toml")).unwrap();
+    let config = config
+        .replace("\"samples/night\"", "\"inbox\"")
+        .replace("\"samples/", &format!("\"{}/samples/", root().display()));
+    std::fs::write(
+        folder.path().join("cartulaire.toml"),
+        format!("{config}\n[datasets]\npath = \"datasets\"\n"),
+    )
+    .unwrap();
+    let config = folder.path().join("cartulaire.toml").display().to_string();
+    let outcome = json(&["run", "nightly", "--date", DATE, "--config", &config, "--json"], 4);
+    assert_eq!(outcome["status"], "gated");
+    let names: Vec<&str> =
+        outcome["steps"].as_array().unwrap().iter().map(|s| s["name"].as_str().unwrap()).collect();
+    assert_eq!(names.last(), Some(&"package"));
+    let published = folder.path().join("var/store/publications");
+    let published: Vec<String> = std::fs::read_dir(published)
+        .unwrap()
+        .map(|e| e.unwrap().file_name().to_string_lossy().into_owned())
+        .collect();
+    assert_eq!(published, ["dnma-visites-academie-semaine-profil"]);
+    run(&["extract", "eleves-uai-niveau", "--date", DATE, "--config", &config, "--quiet"], 4);
+}
+
+#[test]
 fn completions_are_written_for_the_usual_shells() {
     for shell in ["bash", "zsh", "fish"] {
         assert!(run(&["completions", shell], 0).stdout.len() > 1000);

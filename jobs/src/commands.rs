@@ -194,10 +194,9 @@ fn run(
     let outcome = execute(config, &config.rulebook()?, &order, shown)?;
     show_outcome(&outcome, config, shown);
     let quarantined = outcome.steps.iter().any(|s| s.name == "ingest" && s.rejected > 0);
-    Ok(match outcome.run.status.as_str() {
-        "gated" => exit::REFUSED,
-        _ if fail_on_quarantine && quarantined => exit::QUARANTINE,
-        _ => exit::DONE,
+    Ok(match exit_of(&outcome) {
+        exit::DONE if fail_on_quarantine && quarantined => exit::QUARANTINE,
+        code => code,
     })
 }
 
@@ -306,6 +305,11 @@ fn ingest(
     Ok(if outcome.run.status == "gated" || refused { exit::REFUSED } else { exit::DONE })
 }
 
+/// A gate or an audit that refused something is told by the exit code.
+fn exit_of(outcome: &Outcome) -> u8 {
+    if outcome.run.status == "gated" { exit::REFUSED } else { exit::DONE }
+}
+
 fn single_step(
     config: &Config,
     name: &str,
@@ -324,7 +328,7 @@ fn single_step(
     };
     let outcome = execute(config, &config.rulebook()?, &order, shown)?;
     show_outcome(&outcome, config, shown);
-    Ok(exit::DONE)
+    Ok(exit_of(&outcome))
 }
 
 fn extraction(
@@ -353,7 +357,7 @@ fn extraction(
         };
         let outcome = execute(config, &book, &order, shown)?;
         show_outcome(&outcome, config, shown);
-        return Ok(exit::DONE);
+        return Ok(exit_of(&outcome));
     };
     if std::fs::read_dir(out).is_ok_and(|mut d| d.next().is_some()) {
         return Err(Error::Usage(format!("« {} » n'est pas vide : donnez un autre dossier", out.display())));
