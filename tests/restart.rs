@@ -142,3 +142,38 @@ fn a_file_that_the_ledger_never_heard_of_is_left_alone() {
     json(&["status", "--store", &at, "--json"], 0);
     assert_eq!(tree(store.path()), before);
 }
+
+#[test]
+fn a_night_on_an_older_ledger_writes_over_nothing() {
+    let store = tempfile::tempdir().unwrap();
+    night(store.path(), "2");
+    // Another night's bytes stand where this ledger, emptied of all it knew, will want to write.
+    let stands = ["archives", "publications", "elimination", "tables"].map(|f| {
+        let all = tree(store.path());
+        let name = all.keys().find(|n| n.starts_with(f)).unwrap().clone();
+        std::fs::write(store.path().join(&name), f).unwrap();
+        f
+    });
+    let other = tempfile::tempdir().unwrap();
+    let at = other.path().display().to_string();
+    common::run(&["init", "--store", &at], 0);
+    for file in ["ledger.sqlite-wal", "ledger.sqlite-shm"] {
+        let _ = std::fs::remove_file(store.path().join(file));
+    }
+    std::fs::copy(other.path().join("ledger.sqlite"), store.path().join("ledger.sqlite")).unwrap();
+    night(store.path(), "2");
+    let mut kept: Vec<String> = Vec::new();
+    let mut todo = vec![store.path().join("lost+found")];
+    while let Some(dir) = todo.pop() {
+        for entry in std::fs::read_dir(dir).unwrap() {
+            let path = entry.unwrap().path();
+            match path.is_dir() {
+                true => todo.push(path),
+                false => kept.push(String::from_utf8_lossy(&std::fs::read(path).unwrap()).into_owned()),
+            }
+        }
+    }
+    for text in stands {
+        assert!(kept.iter().any(|k| k == text), "{text} was written over");
+    }
+}

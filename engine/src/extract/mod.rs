@@ -93,12 +93,18 @@ pub fn extract(run: &mut Run<'_>) -> Result<Said> {
             // One dataset that may not leave keeps neither the others nor the rest of the night.
             Err(Error::Refused { code, message }) => {
                 gated = true;
+                let rows: i64 = run.store.ledger.snapshots(&dataset.table)?.iter().map(|s| s.rows).sum();
+                total.read += rows.unsigned_abs();
+                total.excluded += rows.unsigned_abs();
                 details.push(format!("{} : [{code}] {message}", dataset.name));
                 files::remove_dir(&work)?;
                 continue;
             }
             other => other?,
         };
+        total.read += built.counts.read;
+        total.accepted += built.counts.accepted;
+        total.excluded += built.counts.excluded;
         let previous = run.store.ledger.publications()?.into_iter().find(|p| p.dataset == dataset.name);
         if built.cells.0 == 0 {
             details.push(format!("{} : aucune donnée, rien à publier", dataset.name));
@@ -109,9 +115,6 @@ pub fn extract(run: &mut Run<'_>) -> Result<Said> {
             Some(p) if p.digest == built.data_digest => p.path,
             _ => publish_version(run, dataset, &version, &built)?,
         };
-        total.read += built.counts.read;
-        total.accepted += built.counts.accepted;
-        total.excluded += built.counts.excluded;
         details
             .push(format!("{} : {} cellules dont {} masquées", dataset.name, built.cells.0, built.cells.1));
         outputs.push(path);

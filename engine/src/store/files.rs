@@ -35,10 +35,6 @@ pub fn is_aside(path: &Path) -> bool {
 pub fn publish(from: &Path, to: &Path) -> Result<()> {
     let folder = to.parent().unwrap_or(Path::new("."));
     std::fs::create_dir_all(folder).at(folder)?;
-    if from.is_dir() {
-        // Left by a crash between this rename and its transaction: not named by the ledger.
-        remove_dir(to)?;
-    }
     std::fs::rename(from, to).at(to)?;
     sync_dir(folder)
 }
@@ -49,14 +45,6 @@ pub fn publish(from: &Path, to: &Path) -> Result<()> {
 /// When the disk refuses.
 pub fn sync_dir(folder: &Path) -> Result<()> {
     File::open(folder).and_then(|d| d.sync_all()).at(folder)
-}
-
-/// Flushes a written file to the disk.
-///
-/// # Errors
-/// When the disk refuses.
-pub fn sync_file(path: &Path) -> Result<()> {
-    File::options().write(true).open(path).and_then(|f| f.sync_all()).at(path)
 }
 
 /// Removes a file or a folder if it is there.

@@ -134,12 +134,21 @@ impl Store {
     }
 
     /// Writes finished files or folders to their places: announced first, so that a crash before
-    /// the transaction that names them leaves nothing behind for good.
+    /// the transaction that names them leaves nothing behind for good. What already stands there is
+    /// unknown to the ledger (a ledger restored from an older backup): it is moved to
+    /// `lost+found/`, never written over.
     ///
     /// # Errors
     /// When the ledger or the disk refuse.
     pub fn publish(&mut self, moves: &[(PathBuf, String)]) -> Result<()> {
         let paths: Vec<String> = moves.iter().map(|(_, to)| to.clone()).collect();
+        for relative in paths.iter().filter(|p| self.path(p).exists()) {
+            let name = relative.replace('/', "__");
+            let free = (1_u64..).map(|n| self.path(&format!("lost+found/{name}.{n}"))).find(|p| !p.exists());
+            let aside = free.ok_or_else(|| Error::Corrupt("lost+found est plein".into()))?;
+            tracing::warn!(path = %relative, "moving what the ledger does not know to lost+found");
+            files::publish(&self.path(relative), &aside)?;
+        }
         self.ledger.announce(&paths)?;
         moves.iter().try_for_each(|(from, to)| files::publish(from, &self.path(to)))
     }
@@ -163,12 +172,6 @@ impl Store {
             files::remove_empty_dirs(&self.root.join(top))?;
         }
         self.ledger.settle()
-    }
-
-    /// The stored form of a path below the root.
-    pub fn relative(&self, path: &Path) -> String {
-        let below = path.strip_prefix(&self.root).unwrap_or(path);
-        below.components().map(|c| c.as_os_str().to_string_lossy()).collect::<Vec<_>>().join("/")
     }
 }
 
