@@ -65,7 +65,6 @@ fn usage_faults_are_told_in_french() {
         (&["run", "nightli"], "tâche inconnue « nightli » ; tâches : nightly"),
         (&["run", "nightly", "--date", "12/01/2026"], "date réelle aaaa-mm-jj attendue"),
         (&["validate", "foo", "x.csv"], "source inconnue « foo » ; admises : crdc, dnma, ent, scope"),
-        (&["validate", "dnma", "x.csv"], "ne suit aucune convention de nom de la source « dnma »"),
         (
             &["extract", "foo"],
             "jeu inconnu « foo » ; jeux : dnma-visites-academie-semaine-profil, eleves-uai-niveau",

@@ -5,9 +5,11 @@ use serde::Serialize;
 use std::sync::Arc;
 
 /// How much a finding weighs.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, serde::Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Severity {
+    /// Told, nothing more.
+    Information,
     /// The record is accepted.
     Warning,
     /// The record goes to quarantine.
@@ -20,6 +22,7 @@ impl Severity {
     /// As in JSON.
     pub fn as_str(self) -> &'static str {
         match self {
+            Severity::Information => "information",
             Severity::Warning => "warning",
             Severity::Error => "error",
             Severity::Refusal => "refusal",
@@ -29,6 +32,7 @@ impl Severity {
     /// French word shown to people.
     pub fn french(self) -> &'static str {
         match self {
+            Severity::Information => "information",
             Severity::Warning => "avertissement",
             Severity::Error => "rejet",
             Severity::Refusal => "refus",
@@ -53,6 +57,10 @@ pub struct Origin {
     pub byte: u64,
 }
 
+fn optional_text<S: serde::Serializer>(value: &Option<Arc<str>>, s: S) -> Result<S::Ok, S::Error> {
+    s.serialize_str(value.as_deref().unwrap_or_default())
+}
+
 fn text<S: serde::Serializer>(value: &Arc<str>, s: S) -> Result<S::Ok, S::Error> {
     s.serialize_str(value)
 }
@@ -67,6 +75,9 @@ pub struct Finding {
     /// Place.
     #[serde(flatten)]
     pub origin: Origin,
+    /// Name of the contract's rule, for cross-field rules.
+    #[serde(skip_serializing_if = "Option::is_none", serialize_with = "optional_text")]
+    pub rule: Option<Arc<str>>,
     /// French text; never a personal value.
     pub message: String,
 }
@@ -74,14 +85,18 @@ pub struct Finding {
 impl Finding {
     /// A finding with its code's own severity.
     pub fn new(code: Code, origin: Origin, message: impl Into<String>) -> Self {
-        Finding { code, severity: code.severity(), origin, message: message.into() }
+        Finding { code, severity: code.severity(), origin, rule: None, message: message.into() }
     }
 }
 
 impl std::fmt::Display for Finding {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         if self.origin.file.is_empty() {
-            return write!(f, "livraison : [{}] {} ({})", self.code, self.message, self.severity.french());
+            f.write_str("livraison")?;
+            if !self.origin.column.is_empty() {
+                write!(f, ", colonne « {} »", self.origin.column)?;
+            }
+            return write!(f, " : [{}] {} ({})", self.code, self.message, self.severity.french());
         }
         write!(f, "{}", self.origin.file)?;
         if self.origin.line > 0 {

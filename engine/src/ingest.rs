@@ -2,28 +2,27 @@
 //! to `quarantine/`. A refused delivery changes no table; its bytes stay in `received/`.
 
 use crate::codes::Code;
-use crate::contract::Contract;
-use crate::domain::{AnneeScolaire, DateFormat, Digest, DigestReader};
-use crate::error::{Error, IoContext, Result};
+use crate::contract::{Contract, Reference as ForeignKey};
+use crate::delta;
+use crate::domain::{AnneeScolaire, DateFormat, Digest};
+use crate::error::{Error, Result};
 use crate::finding::{Finding, Origin};
 use crate::french::{count, thousands};
 use crate::journal::NewEntry;
 use crate::report::{DeliveryQuality, TableQuality};
 use crate::run::{Counts, Run, Said};
 use crate::source::Limits;
-use crate::store::{DeliveredFile, Delivery, IngestRow, PartWriter, Snapshot, files};
-use crate::validate::missing_tables;
+use crate::store::{Delivery, IngestRow, PartWriter, Snapshot, current, files, read_batches};
 use crate::validate::{
-    FileOutcome, FindingLog, Reference, Sink, Validator, accepted_schema, quarantine_schema, validate_file,
+    FileOutcome, FindingLog, Lot, Means, Reference, References, Shelf, Terms, assort, drift, look,
+    missing_tables, reference_hash, validate_delivery,
 };
-use arrow::record_batch::RecordBatch;
+use arrow::array::AsArray;
+use arrow::datatypes::SchemaRef;
 use chrono::NaiveDate;
 use serde_json::json;
 use std::collections::BTreeMap;
-use std::fs::File;
-use std::io::Read;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex};
 
 /// Findings kept per table and delivery for the report; counts have no bound.
 const KEPT_FINDINGS: usize = 200;
@@ -75,9 +74,9 @@ pub fn ingest(run: &mut Run<'_>) -> Result<Said> {
     let refused = done.iter().filter(|r| r.status == "refused").count();
     let outputs = crate::report::write(run, &done)?;
     let mut detail = format!(
-        "{} livraisons ingérées, {} enregistrements en quarantaine",
-        done.len() - refused,
-        counts.rejected
+        "{}, {} en quarantaine",
+        count((done.len() - refused) as u64, "livraison ingérée", "livraisons ingérées"),
+        count(counts.rejected, "enregistrement", "enregistrements")
     );
     let any_refused = refused > 0;
     if any_refused {
@@ -92,71 +91,33 @@ fn ingest_delivery(run: &mut Run<'_>, delivery: &Delivery) -> Result<()> {
     let date = DateFormat::Iso
         .parse(&delivery.delivery_date)
         .ok_or_else(|| Error::Corrupt(format!("date de la livraison {}", delivery.id)))?;
-    let mut by_table: BTreeMap<String, Vec<DeliveredFile>> = BTreeMap::new();
-    for file in run.store.ledger.files(&delivery.id)? {
-        by_table.entry(file.table_name.clone()).or_default().push(file);
-    }
-    let mut tables = Vec::new();
-    let mut parts = Vec::new();
-    for (table, files) in by_table {
-        let contract = run.rulebook.contracts.iter().find(|c| c.name == table);
-        let contract = contract.ok_or_else(|| {
-            Error::Usage(format!("le contrat de la table « {table} » a disparu : remettez-le"))
-        })?;
-        let (quality, mut written) = ingest_table(run, contract, delivery, date, &files, &work)?;
-        tables.push(quality);
-        parts.append(&mut written);
-    }
+    let Judging { mut tables, parts } = judge(run, delivery, date, &work)?;
+    drifts(run, delivery, &mut tables)?;
     let refused = tables.iter().any(|t| t.refused);
-    let sum = |f: fn(&TableQuality) -> u64| tables.iter().map(f).sum::<u64>();
+    let sum = |f: fn(&TableQuality) -> u64| signed(tables.iter().map(f).sum::<u64>());
+    let (read, accepted, rejected) = (sum(|t| t.read), sum(|t| t.accepted), sum(|t| t.rejected));
+    let quality = quality(delivery, refused, tables);
     let row = IngestRow {
         delivery_id: delivery.id.clone(),
         run_id: run.id.clone(),
         status: if refused { "refused" } else { "accepted" }.into(),
-        read: signed(sum(|t| t.read)),
-        accepted: signed(sum(|t| t.accepted)),
-        rejected: signed(sum(|t| t.rejected)),
-        quality: String::new(),
-    };
-    let quality = DeliveryQuality {
-        delivery: delivery.id.clone(),
-        name: delivery.name.clone(),
-        source: delivery.source.clone(),
-        delivery_date: delivery.delivery_date.clone(),
-        refused,
-        tables,
-    };
-    let row = IngestRow {
+        read,
+        accepted,
+        rejected,
         quality: serde_json::to_string(&quality).map_err(|e| Error::Write(e.to_string()))?,
-        ..row
     };
     let (mut snapshots, mut quarantines) = (Vec::new(), Vec::new());
     if !refused {
         let moves: Vec<(PathBuf, String)> =
             parts.iter().map(|p| (p.written.clone(), p.path.clone())).collect();
         run.store.publish(&moves)?;
-        for part in parts {
-            match part.year {
-                Some(year) => snapshots.push(Snapshot {
-                    path: part.path,
-                    table_name: part.table,
-                    record_class: part.record_class,
-                    annee_scolaire: year.to_string(),
-                    delivery_id: delivery.id.clone(),
-                    delivery_date: delivery.delivery_date.clone(),
-                    emitter: delivery.emitter.clone(),
-                    rows: signed(part.rows),
-                    sha256: part.digest.to_string(),
-                }),
-                None => quarantines.push((part.path, part.table, signed(part.rows), part.digest.to_string())),
-            }
-        }
+        (snapshots, quarantines) = rows(delivery, parts);
     }
     let payload = json!({
         "delivery": delivery.id, "status": row.status, "read": row.read, "accepted": row.accepted, "rejected": row.rejected,
         "tables": snapshots.iter().map(|s| json!({"path": s.path, "rows": s.rows, "sha256": s.sha256})).collect::<Vec<_>>(),
         "quarantine": quarantines.iter().map(|(path, _, rows, sha256)| json!({"path": path, "rows": rows, "sha256": sha256})).collect::<Vec<_>>(),
-        "editions": run.rulebook.nomenclatures.editions().map(|(n, t)| json!({"table": n, "sha256": t.digest.to_string()})).collect::<Vec<_>>(),
+        "editions": run.nomenclatures.editions().map(|(n, t)| json!({"table": n, "sha256": t.digest.to_string()})).collect::<Vec<_>>(),
     });
     let (at, logical) = (run.now(), run.date.to_string());
     run.store.ledger.transact(|tx| {
@@ -166,170 +127,231 @@ fn ingest_delivery(run: &mut Run<'_>, delivery: &Delivery) -> Result<()> {
     files::remove_dir(&work)
 }
 
-/// A written Parquet file on its way to its place; `year` is `None` for a quarantine.
-struct Part {
-    written: PathBuf,
-    path: String,
-    table: String,
-    record_class: String,
-    year: Option<AnneeScolaire>,
-    rows: u64,
-    digest: Digest,
+/// What a delivery was worth, for the ledger and the report.
+pub(crate) fn quality(delivery: &Delivery, refused: bool, tables: Vec<TableQuality>) -> DeliveryQuality {
+    DeliveryQuality {
+        delivery: delivery.id.clone(),
+        name: delivery.name.clone(),
+        source: delivery.source.clone(),
+        delivery_date: delivery.delivery_date.clone(),
+        refused,
+        tables,
+    }
 }
 
-fn ingest_table(
-    run: &Run<'_>,
-    contract: &Contract,
-    delivery: &Delivery,
-    date: NaiveDate,
-    files: &[DeliveredFile],
-    work: &Path,
-) -> Result<(TableQuality, Vec<Part>)> {
-    if let Some(name) = missing_tables(contract, &run.rulebook.nomenclatures).first() {
-        return Err(Error::Usage(format!(
-            "la table {name} de la BCN manque pour juger « {} » : donnez son dossier dans [nomenclatures] path, puis relancez",
-            contract.name
-        )));
+/// A quarantine file: path, table, rows, digest.
+type QuarantineRow = (String, String, i64, String);
+
+/// Rows of the ledger for published files.
+pub(crate) fn rows(delivery: &Delivery, parts: Vec<Part>) -> (Vec<Snapshot>, Vec<QuarantineRow>) {
+    let (mut snapshots, mut quarantines) = (Vec::new(), Vec::new());
+    for part in parts {
+        match part.year {
+            Some(year) => snapshots.push(Snapshot {
+                path: part.path,
+                table_name: part.table,
+                record_class: part.record_class,
+                annee_scolaire: year.to_string(),
+                delivery_id: delivery.id.clone(),
+                delivery_date: delivery.delivery_date.clone(),
+                emitter: delivery.emitter.clone(),
+                rows: signed(part.rows),
+                sha256: part.digest.to_string(),
+            }),
+            None => quarantines.push((part.path, part.table, signed(part.rows), part.digest.to_string())),
+        }
     }
-    let reference = Reference {
-        nomenclatures: &run.rulebook.nomenclatures,
-        calendar: &run.rulebook.calendar,
-        delivery_date: date,
-    };
-    let mut validator = Validator::new(contract, reference);
-    let mut sink =
-        TableSink { contract, work, writers: BTreeMap::new(), log: FindingLog::new(KEPT_FINDINGS) };
-    let mut total = FileOutcome::default();
-    for file in files {
-        let path =
-            run.store.path(&format!("received/{}/{}", file.sha256.get(..2).unwrap_or_default(), file.sha256));
-        let digest = SharedDigest::open(&path)?;
-        let outcome = validate_file(
-            &mut validator,
-            &file.name,
-            Box::new(digest.clone()),
-            Limits::default(),
-            run.threads,
-            &mut sink,
-        )?;
-        if digest.finish(&path)?.0.to_string() != file.sha256 {
-            return Err(Error::Corrupt(format!(
-                "« {} » n'a plus les octets reçus ({}) : restaurez-le depuis une sauvegarde",
-                path.display(),
-                file.name
+    (snapshots, quarantines)
+}
+
+/// A written Parquet file on its way to its place; `year` is `None` for a quarantine.
+pub(crate) struct Part {
+    pub(crate) written: PathBuf,
+    pub(crate) path: String,
+    pub(crate) table: String,
+    pub(crate) record_class: String,
+    pub(crate) year: Option<AnneeScolaire>,
+    pub(crate) rows: u64,
+    pub(crate) digest: Digest,
+}
+
+/// A delivery, judged: its tables for the report, its files for the store.
+pub(crate) struct Judging {
+    pub(crate) tables: Vec<TableQuality>,
+    pub(crate) parts: Vec<Part>,
+}
+
+/// Parquet files of a delivery on their way to `tables/` and `quarantine/`.
+struct WorkShelf<'w> {
+    work: &'w Path,
+    paths: BTreeMap<(String, Option<AnneeScolaire>), PathBuf>,
+}
+
+impl Shelf for WorkShelf<'_> {
+    fn wants_rows(&self) -> bool {
+        true
+    }
+
+    fn writer(
+        &mut self,
+        contract: &Contract,
+        year: Option<AnneeScolaire>,
+        schema: SchemaRef,
+    ) -> Result<PartWriter> {
+        let name = year.map_or("quarantine".to_owned(), |y| y.to_string());
+        let path = self.work.join(format!("{}-{name}.parquet", contract.name));
+        self.paths.insert((contract.name.clone(), year), path.clone());
+        PartWriter::create(&path, schema)
+    }
+}
+
+/// Judges all files of a delivery together: tables of one delivery may refer to each other.
+pub(crate) fn judge(run: &Run<'_>, delivery: &Delivery, date: NaiveDate, work: &Path) -> Result<Judging> {
+    let book = run.rulebook;
+    let contracts: Vec<&Contract> = book.contracts.iter().filter(|c| c.source == delivery.source).collect();
+    let mut contents = Vec::new();
+    let mut refusals = Vec::new();
+    let mut sha256 = BTreeMap::new();
+    for file in run.store.ledger.files(&delivery.id)? {
+        let prefix = file.sha256.get(..2).unwrap_or_default();
+        let path = run.store.path(&format!("received/{prefix}/{}", file.sha256));
+        let found = look(&path, &file.name)?;
+        contents.extend(found.units);
+        refusals.extend(found.refusals);
+        sha256.insert(path, file);
+    }
+    // What the files say was settled when they were received: the delivery's date and name hold.
+    let lots: Vec<Lot<'_>> =
+        assort(contents, &contracts, date, &mut refusals).into_iter().flat_map(|a| a.lots).collect();
+    for contract in lots.iter().flat_map(|l| &l.contracts) {
+        if let Some(name) = missing_tables(contract, run.nomenclatures).first() {
+            return Err(Error::Usage(format!(
+                "la table {name} de la BCN manque pour juger « {} » : importez-la (`cartulaire bcn import`) ou donnez son dossier dans [nomenclatures] path, puis relancez",
+                contract.name
             )));
         }
-        total.read += outcome.read;
-        total.accepted += outcome.accepted;
-        total.rejected += outcome.rejected;
-        total.refused |= outcome.refused;
     }
-    if let Some(finding) = gate(contract, total) {
-        total.refused = true;
-        sink.finding(finding);
-    }
-    let mut parts = Vec::new();
-    for (year, (path, writer)) in sink.writers {
-        let (rows, digest) = writer.finish()?;
-        let id8 = delivery.id.get(..8).unwrap_or_default();
-        let (table, day) = (&contract.name, date.format("%Y%m%d"));
-        let place = match year {
-            Some(y) => format!("tables/{table}/annee_scolaire={y}/livraison={day}-{id8}/part-00000.parquet"),
-            None => format!("quarantine/{table}/delivery={}/part-00000.parquet", delivery.id),
-        };
-        parts.push(Part {
-            written: path,
-            path: place,
-            table: table.clone(),
-            record_class: contract.record_class.clone(),
-            year,
-            rows,
-            digest,
-        });
-    }
-    let quality = TableQuality {
-        table: contract.name.clone(),
-        title: contract.title.clone(),
-        files: files.iter().map(|f| f.name.clone()).collect(),
-        read: total.read,
-        accepted: total.accepted,
-        rejected: total.rejected,
-        refused: total.refused,
-        by_code: sink.log.by_code().iter().map(Into::into).collect(),
-        findings: sink.log.kept().iter().map(Into::into).collect(),
+    let terms = Terms {
+        reference: Reference {
+            nomenclatures: run.nomenclatures,
+            calendar: &book.calendar,
+            delivery_date: date,
+        },
+        means: Means { threads: run.threads, limits: Limits::default() },
+        max_findings: KEPT_FINDINGS,
+        profile: true,
+        outside: &|key| outside(run, key, date),
+        state: &|contract| delta::keys(run, delivery, contract).ok(),
     };
-    Ok((quality, parts))
-}
-
-struct TableSink<'a> {
-    contract: &'a Contract,
-    work: &'a Path,
-    writers: BTreeMap<Option<AnneeScolaire>, (PathBuf, PartWriter)>,
-    log: FindingLog,
-}
-
-impl TableSink<'_> {
-    fn writer(&mut self, year: Option<AnneeScolaire>) -> Result<&mut PartWriter> {
-        use std::collections::btree_map::Entry;
-        match self.writers.entry(year) {
-            Entry::Occupied(e) => Ok(&mut e.into_mut().1),
-            Entry::Vacant(e) => {
-                let name = year.map_or("quarantine".to_owned(), |y| y.to_string());
-                let path = self.work.join(format!("{}-{name}.parquet", self.contract.name));
-                let schema = if year.is_some() {
-                    accepted_schema(self.contract)
-                } else {
-                    quarantine_schema(self.contract)
+    let deltas = delta::tables(&lots);
+    let mut shelf = WorkShelf { work, paths: BTreeMap::new() };
+    let results = validate_delivery(lots, &terms, &mut shelf)?;
+    let mut tables = Vec::new();
+    let mut parts = Vec::new();
+    for lot in results {
+        for file in &lot.files {
+            let expected = sha256.get(&file.unit.path).map(|f| f.sha256.as_str());
+            if expected != Some(file.sha256.to_string().as_str()) {
+                return Err(Error::Corrupt(format!(
+                    "« {} » n'a plus les octets reçus ({}) : restaurez-le depuis une sauvegarde",
+                    file.unit.path.display(),
+                    file.unit.shown()
+                )));
+            }
+        }
+        let digests: Vec<(String, String)> =
+            lot.files.iter().map(|f| (f.unit.shown(), f.sha256.to_string())).collect();
+        for mut table in lot.tables {
+            let mut outcome = table.outcome;
+            if let Some(finding) = gate(table.contract, outcome) {
+                outcome.refused = true;
+                table.log.add(finding);
+            }
+            let quality = TableQuality::new(table.contract, outcome, &table.log, table.profile, &digests);
+            if quality.is_idle() {
+                continue;
+            }
+            tables.push(quality);
+            for (year, rows, digest) in table.parts {
+                let id8 = delivery.id.get(..8).unwrap_or_default();
+                let (name, day) = (&table.contract.name, date.format("%Y%m%d"));
+                let place = match year {
+                    Some(y) => {
+                        format!("tables/{name}/annee_scolaire={y}/livraison={day}-{id8}/part-00000.parquet")
+                    }
+                    None => format!("quarantine/{name}/delivery={}/part-00000.parquet", delivery.id),
                 };
-                let writer = PartWriter::create(&path, schema)?;
-                Ok(&mut e.insert((path, writer)).1)
+                parts.push(Part {
+                    written: shelf.paths.get(&(name.clone(), year)).cloned().unwrap_or_default(),
+                    path: place,
+                    table: name.clone(),
+                    record_class: table.contract.record_class.clone(),
+                    year,
+                    rows,
+                    digest,
+                });
             }
         }
     }
+    if !deltas.is_empty() {
+        refusals.extend(delta::follows(run, delivery, date)?);
+        if refusals.is_empty() && !tables.iter().any(|t| t.refused) {
+            for contract in deltas.values() {
+                parts = delta::apply(run, delivery, contract, date, parts, work)?;
+            }
+        }
+    }
+    if !refusals.is_empty() {
+        let mut log = FindingLog::new(KEPT_FINDINGS);
+        refusals.into_iter().for_each(|f| log.add(f));
+        tables.push(TableQuality::refusal(&log, &[]));
+    }
+    Ok(Judging { tables, parts })
 }
 
-impl Sink for TableSink<'_> {
-    fn accepted(&mut self, year: AnneeScolaire, batch: &RecordBatch) -> Result<()> {
-        self.writer(Some(year))?.write(batch)
+/// What changed since the last delivery of the same sender.
+pub(crate) fn drifts(run: &Run<'_>, delivery: &Delivery, tables: &mut [TableQuality]) -> Result<()> {
+    // A Delta brings a few requests: comparing them with a whole state would say nothing.
+    if delivery.name.contains("_Delta_") {
+        return Ok(());
     }
-
-    fn rejected(&mut self, batch: &RecordBatch) -> Result<()> {
-        self.writer(None)?.write(batch)
+    let Some(before) = run.store.ledger.quality_before(&delivery.emitter, &delivery.delivery_date)? else {
+        return Ok(());
+    };
+    let before: DeliveryQuality = serde_json::from_str(&before)
+        .map_err(|e| Error::Corrupt(format!("qualité d'une livraison : {e}")))?;
+    for table in tables {
+        if let Some(old) = before.tables.iter().find(|t| t.table == table.table) {
+            table.drift = drift(&old.profile, &table.profile);
+        }
     }
-
-    fn finding(&mut self, finding: Finding) {
-        self.log.add(finding);
-    }
+    Ok(())
 }
 
-/// A file read by the parser whose digest is asked for afterwards.
-#[derive(Clone)]
-pub struct SharedDigest(Arc<Mutex<DigestReader<File>>>);
-
-impl SharedDigest {
-    /// Opens a file.
-    ///
-    /// # Errors
-    /// When it cannot be opened.
-    pub fn open(path: &Path) -> Result<Self> {
-        Ok(SharedDigest(Arc::new(Mutex::new(DigestReader::new(File::open(path).at(path)?)))))
+/// Values of a table in its present state, for references that leave the delivery.
+fn outside(run: &Run<'_>, key: &ForeignKey, date: NaiveDate) -> Option<References> {
+    let contract = run.rulebook.contracts.iter().find(|c| c.name == key.table)?;
+    // A reference over several columns or dates is only followed inside a delivery.
+    if !key.with.is_empty() || key.from.is_some() {
+        return None;
     }
-
-    /// Digest and size of the whole file: what the parser left unread is read now.
-    ///
-    /// # Errors
-    /// When it cannot be read.
-    pub fn finish(mut self, path: &Path) -> Result<(Digest, u64)> {
-        std::io::copy(&mut self, &mut std::io::sink()).at(path)?;
-        let inner = Arc::try_unwrap(self.0).ok().and_then(|m| m.into_inner().ok());
-        inner.map(DigestReader::finish).ok_or_else(|| Error::Corrupt("fichier encore en lecture".into()))
+    let mine = run.store.ledger.snapshots(&key.table).ok()?;
+    let present = current(&mine, contract.snapshot, date);
+    if present.is_empty() {
+        return None;
     }
-}
-
-impl Read for SharedDigest {
-    fn read(&mut self, buf: &mut [u8]) -> std::io::Result<usize> {
-        self.0.lock().map_err(|_| std::io::Error::other("lecture interrompue"))?.read(buf)
+    let mut out = References::default();
+    for snapshot in present {
+        for batch in read_batches(&run.store.path(&snapshot.path), Some(&[&key.column])).ok()? {
+            let batch = batch.ok()?;
+            let column = batch.columns().first()?.as_string_opt::<i32>()?.clone();
+            column
+                .iter()
+                .flatten()
+                .for_each(|v| out.add(reference_hash(std::iter::once(v)), i32::MIN, i32::MAX));
+        }
     }
+    Some(out)
 }
 
 fn signed(n: u64) -> i64 {

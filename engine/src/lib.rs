@@ -14,6 +14,7 @@
 
 pub mod codes;
 pub mod contract;
+pub(crate) mod delta;
 pub mod domain;
 pub mod elimination;
 pub mod error;
@@ -23,6 +24,7 @@ pub mod french;
 pub mod ingest;
 pub mod journal;
 pub mod nomenclature;
+pub mod quarantine;
 pub mod receive;
 pub mod report;
 pub mod retention;

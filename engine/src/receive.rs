@@ -3,11 +3,12 @@
 
 use crate::codes::Code;
 use crate::contract::{Contract, Format};
-use crate::domain::{Digest, DigestReader};
+use crate::domain::{DateFormat, Digest, DigestReader, Uai};
 use crate::error::{IoContext, Result};
 use crate::french::{count, thousands};
 use crate::journal::NewEntry;
 use crate::run::{Counts, Run, Said};
+use crate::source::{ArchiveLimits, Head, Sniffed, each_member, is_plain};
 use crate::store::{DeliveredFile, Delivery, Refusal, Store, files};
 use chrono::NaiveDate;
 use serde_json::json;
@@ -41,12 +42,16 @@ fn shown(name: &str) -> String {
 }
 
 /// What a file name says by the conventions of the contracts.
-pub fn recognise<'a>(contracts: &'a [Contract], name: &str) -> Option<(&'a Contract, String, NaiveDate)> {
-    contracts.iter().find_map(|c| {
-        let found = c.input.file_name.as_ref()?.captures(name)?;
-        let date = c.input.file_date.parse(found.name("date")?.as_str())?;
+pub fn recognise<C: std::borrow::Borrow<Contract>>(
+    contracts: &[C],
+    name: &str,
+) -> Option<(usize, String, NaiveDate)> {
+    contracts.iter().enumerate().find_map(|(i, c)| {
+        let input = &c.borrow().input;
+        let found = input.file_name.as_ref()?.captures(name)?;
+        let date = input.file_date.parse(found.name("date")?.as_str())?;
         let delivery = found.name("delivery").map_or(name, |m| m.as_str());
-        Some((c, delivery.to_owned(), date))
+        Some((i, delivery.to_owned(), date))
     })
 }
 
@@ -69,11 +74,45 @@ fn arrivals<'a>(inbox: &[PathBuf], contracts: &'a [Contract]) -> Vec<Arrival<'a>
         }
         let suffix = PARTIAL.iter().find(|s| name.to_ascii_lowercase().ends_with(**s));
         let bare = suffix.and_then(|s| name.get(..name.len() - s.len())).unwrap_or(&name);
-        let known = recognise(contracts, bare);
+        let known = recognise(contracts, bare).and_then(|(i, n, d)| Some((contracts.get(i)?, n, d)));
+        let known = known.or_else(|| match suffix {
+            Some(_) => None,
+            None => by_members(path, contracts).or_else(|| by_content(path, contracts)),
+        });
         out.push(Arrival { path: path.clone(), known, partial_name: suffix.is_some(), name });
     }
     out.sort_by(|a, b| a.name.cmp(&b.name));
     out
+}
+
+/// What the members of an archive say by their names: the first that follows a convention.
+fn by_members<'a>(path: &Path, contracts: &'a [Contract]) -> Option<(&'a Contract, String, NaiveDate)> {
+    if is_plain(path).ok()? {
+        return None;
+    }
+    let mut found = None;
+    each_member(path, &ArchiveLimits::default(), &mut |member, _| {
+        found = found.take().or_else(|| recognise(contracts, member));
+        Ok(())
+    })
+    .ok()?;
+    found.and_then(|(i, n, d)| Some((contracts.get(i)?, n, d)))
+}
+
+/// Exports with a fixed name (`ElevesSansAdresses.xml`) say inside which school sends them and when;
+/// without both they cannot be told from those of another school, and are not taken.
+fn by_content<'a>(path: &Path, contracts: &'a [Contract]) -> Option<(&'a Contract, String, NaiveDate)> {
+    let head = Head::read(Box::new(File::open(path).ok()?)).ok()?;
+    let Sniffed::Xml { root, .. } = head.sniff() else { return None };
+    let contract =
+        contracts.iter().find(|c| matches!(&c.input.format, Format::Xml { root: r, .. } if *r == root))?;
+    let text = head.text();
+    let after = |mark: &str| text.split_once(mark).map(|(_, rest)| rest);
+    let school = after("<UAJ>").or_else(|| after("<UAJ CODE=\""))?;
+    let school = school.get(..8).filter(|u| Uai::parse(u).is_ok())?;
+    let day = after("<DATE_EXPORT>").or_else(|| after("<HORODATAGE>"))?;
+    let date = DateFormat::French.parse(day.get(..10)?)?;
+    Some((contract, format!("{root}_{school}_{}", date.format("%Y%m%d")), date))
 }
 
 /// Names of the files that a run would take or refuse for the first time.
@@ -221,11 +260,12 @@ pub fn receive(run: &mut Run<'_>) -> Result<Said> {
 }
 
 /// Who sends: the name of the delivery without its date, so that each export of the same sender
-/// replaces the one before it, and nobody else's.
+/// replaces the one before it, and nobody else's. A Delta changes the state that a Complet set.
 fn emitter(name: &str, date: NaiveDate) -> String {
     [date.format("%Y%m%d").to_string(), date.to_string()]
         .iter()
         .fold(name.to_owned(), |n, d| n.replacen(d.as_str(), "", 1))
+        .replace("_Delta_", "_Complet_")
 }
 
 /// Reads a file once: copy, digest, and the checks that tell a whole file from half of one.
@@ -291,21 +331,34 @@ fn fate(store: &Store, arrival: &Arrival<'_>, work: &Path) -> Result<Fate> {
     }))
 }
 
-/// Every source ends its files in a known way: a table with a line feed, AAF with its root's end.
+/// Every source ends its files in a known way: a table with a line feed, XML with its root's end.
+/// An archive says by its own structure whether it is whole.
 fn unfinished(contract: &Contract, path: &Path) -> Result<Option<&'static str>> {
+    if !is_plain(path)? {
+        let said = each_member(path, &ArchiveLimits::default(), &mut |_, _| Ok(()))?;
+        let cut = said.refusals.iter().any(|f| f.code == Code::ArchiveBroken);
+        return Ok(
+            cut.then_some("l'archive ne se lit pas jusqu'au bout : le transfert est sans doute inachevé")
+        );
+    }
     let mut file = File::open(path).at(path)?;
     let length = file.metadata().at(path)?.len();
     file.seek(SeekFrom::Start(length.saturating_sub(512))).at(path)?;
     let mut tail = Vec::new();
     file.read_to_end(&mut tail).at(path)?;
     let text = String::from_utf8_lossy(&tail);
-    Ok(match contract.input.format {
-        Format::Csv { .. } if !text.ends_with('\n') => {
+    let closes = |root: &str| text.contains(&format!("{root}>"));
+    Ok(match &contract.input.format {
+        Format::Csv { .. } | Format::NdJson if !text.ends_with('\n') => {
             Some("la dernière ligne n'a pas de fin : le fichier est sans doute coupé")
         }
-        Format::Aaf { .. } if !text.contains("</ficAlimMENESR>") => {
+        Format::Aaf { .. } if !closes("/ficAlimMENESR") => {
             Some("la balise de fin </ficAlimMENESR> manque : le fichier est sans doute coupé")
         }
+        Format::Xml { root, .. } if !closes(root) => {
+            Some("la balise de fin de la racine manque : le fichier est sans doute coupé")
+        }
+        Format::Parquet if !tail.ends_with(b"PAR1") => Some("la fin du fichier Parquet manque"),
         _ => None,
     })
 }

@@ -60,6 +60,8 @@ pub struct Run<'a> {
     pub store: &'a mut Store,
     /// What governs it.
     pub rulebook: &'a Rulebook,
+    /// Code lists at the run's date: the editions of the store, then those of the configuration.
+    pub nomenclatures: &'a Nomenclatures,
     /// Files that have arrived.
     pub inbox: &'a [PathBuf],
     /// Threads that parsing and judging may use.

@@ -86,6 +86,15 @@ pub enum Command {
     },
     /// Contrôle une livraison sans entrepôt
     Validate(ValidateArgs),
+    /// Nomenclatures (BCN) : éditions datées
+    #[command(subcommand, subcommand_help_heading = "Commandes\u{a0}", subcommand_value_name = "COMMANDE")]
+    Bcn(Bcn),
+    /// Enregistrements mis de côté : liste, détail, nouveau jugement
+    #[command(subcommand, subcommand_help_heading = "Commandes\u{a0}", subcommand_value_name = "COMMANDE")]
+    Quarantine(Quarantine),
+    /// Contrats d'interface : schémas et dictionnaire
+    #[command(subcommand, subcommand_help_heading = "Commandes\u{a0}", subcommand_value_name = "COMMANDE")]
+    Contract(ContractCommand),
     /// Produit un jeu de données ouvertes
     Extract {
         /// Nom du jeu
@@ -143,7 +152,7 @@ pub struct ValidateArgs {
     /// Dossier des tables BCN
     #[arg(long, value_name = "DOSSIER")]
     pub bcn: Option<PathBuf>,
-    /// Écrit report.json dans ce dossier
+    /// Écrit le rapport (index.html et report.json) dans ce dossier
     #[arg(long, value_name = "DOSSIER")]
     pub report: Option<PathBuf>,
     /// Écrit les enregistrements acceptés et rejetés en Parquet dans ce dossier
@@ -154,6 +163,87 @@ pub struct ValidateArgs {
     pub max_findings: usize,
     #[command(flatten)]
     pub date: DateArg,
+}
+
+#[derive(Subcommand)]
+pub enum Bcn {
+    /// Importe les tables d'un dossier comme nouvelle édition
+    Import {
+        /// Dossier des exports de la BCN
+        #[arg(value_name = "DOSSIER")]
+        folder: PathBuf,
+        #[command(flatten)]
+        date: DateArg,
+    },
+    /// Dit ce qui a ouvert, fermé ou changé entre les deux dernières éditions
+    Diff {
+        /// Table (par défaut : toutes celles qui ont deux éditions)
+        #[arg(value_name = "TABLE")]
+        table: Option<String>,
+        /// Compare deux dossiers au lieu des éditions de l'entrepôt : l'ancien
+        #[arg(long, value_name = "DOSSIER", requires = "new")]
+        old: Option<PathBuf>,
+        /// Le nouveau dossier
+        #[arg(long, value_name = "DOSSIER", requires = "old")]
+        new: Option<PathBuf>,
+    },
+    /// Montre un code : libellés, périodes, successeurs, validité à une date
+    Show {
+        /// Table, par exemple N_MEF
+        #[arg(value_name = "TABLE")]
+        table: String,
+        /// Code
+        #[arg(value_name = "CODE")]
+        code: String,
+        #[command(flatten)]
+        date: DateArg,
+    },
+}
+
+#[derive(Subcommand)]
+pub enum Quarantine {
+    /// Quarantaines de l'entrepôt : livraison, table, enregistrements, codes
+    List,
+    /// Enregistrements en quarantaine d'une livraison : place, colonnes, codes ; jamais les valeurs
+    Show {
+        /// Livraison (début de son identifiant)
+        #[arg(value_name = "LIVRAISON")]
+        delivery: String,
+        /// Enregistrements montrés au plus
+        #[arg(long, default_value_t = 100, value_name = "N")]
+        max: usize,
+    },
+    /// Juge de nouveau ce qui est en quarantaine, avec les contrats et nomenclatures du jour
+    Replay {
+        /// Livraison (par défaut : toutes)
+        #[arg(value_name = "LIVRAISON")]
+        delivery: Option<String>,
+        #[command(flatten)]
+        date: DateArg,
+    },
+}
+
+#[derive(Subcommand)]
+pub enum ContractCommand {
+    /// Écrit le contrat d'une table sous une forme que d'autres outils lisent
+    Export {
+        /// Table
+        #[arg(value_name = "TABLE")]
+        table: String,
+        /// table-schema, json-schema ou dictionary (page HTML en français)
+        #[arg(long = "as", value_name = "FORME", hide_possible_values = true)]
+        form: ContractForm,
+        /// Fichier à écrire (par défaut : la sortie standard)
+        #[arg(long, value_name = "FICHIER")]
+        out: Option<PathBuf>,
+    },
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum ContractForm {
+    TableSchema,
+    JsonSchema,
+    Dictionary,
 }
 
 #[derive(Subcommand)]

@@ -1,12 +1,15 @@
 //! Each command: read what it needs, ask the engine, show the answer.
 
-use crate::cli::{Cli, Command, Elimination, GroupBy, Journal, Retention, Seda};
+use crate::cli::{
+    Cli, Command, ContractCommand, ContractForm, Elimination, GroupBy, Journal, Retention, Seda,
+};
 use crate::config::Config;
 use crate::exit;
 use crate::job::Job;
 use crate::output::{Shown, steps_table, table};
 use crate::runner::{Order, Outcome, execute, next_run, open_store, today};
 use crate::{serve, validate};
+use cartulaire_engine::contract::{dictionary_page, json_schema, table_schema};
 use cartulaire_engine::error::{Error, IoContext, Result};
 use cartulaire_engine::french::thousands;
 use cartulaire_engine::receive::{inbox_files, news, recognise};
@@ -38,6 +41,11 @@ pub fn dispatch(cli: &Cli) -> Result<u8> {
         Command::Plan { job, date } => plan(&config, job, date.date, &shown),
         Command::Ingest { source, paths, date } => ingest(&config, source, paths, date.date, &shown),
         Command::Validate(args) => validate::run(&config, args, &shown),
+        Command::Bcn(command) => crate::bcn::run(&config, command, &shown),
+        Command::Quarantine(command) => crate::quarantine::run(&config, command, &shown),
+        Command::Contract(ContractCommand::Export { table, form, out }) => {
+            contract_export(&config, table, *form, out.as_deref(), &shown)
+        }
         Command::Extract { dataset, date, out } => {
             extraction(&config, dataset, date.date, out.as_deref(), &shown)
         }
@@ -56,6 +64,35 @@ pub fn dispatch(cli: &Cli) -> Result<u8> {
         Command::Serve => serve::serve(&config, &shown),
         Command::Completions { .. } => Ok(exit::DONE),
     }
+}
+
+fn contract_export(
+    config: &Config,
+    name: &str,
+    form: ContractForm,
+    out: Option<&Path>,
+    shown: &Shown,
+) -> Result<u8> {
+    let contracts = config.contracts()?;
+    let Some(contract) = contracts.iter().find(|c| c.name == name) else {
+        let known: Vec<&str> = contracts.iter().map(|c| c.name.as_str()).collect();
+        return Err(Error::Usage(format!("contrat inconnu « {name} » ; contrats : {}", known.join(", "))));
+    };
+    let pretty = |v: Value| format!("{v:#}\n");
+    let text = match form {
+        ContractForm::TableSchema => pretty(table_schema(contract)),
+        ContractForm::JsonSchema => pretty(json_schema(contract)),
+        ContractForm::Dictionary => dictionary_page(contract)?,
+    };
+    match out {
+        Some(path) => {
+            files::write_atomic(path, text.as_bytes())?;
+            shown.document(&json!({"path": path.display().to_string()}));
+            shown.say(&format!("« {} » écrit.", path.display()));
+        }
+        None => shown.raw(&text),
+    }
+    Ok(exit::DONE)
 }
 
 fn init(config: &Config, shown: &Shown) -> Result<u8> {
@@ -277,9 +314,10 @@ fn ingest(
     for path in paths {
         let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
         std::fs::metadata(path).at(path)?;
-        if let Some((contract, _, _)) = recognise(&book.contracts, &name)
+        if let Some(contract) = recognise(&book.contracts, &name).and_then(|(i, _, _)| book.contracts.get(i))
             && contract.source != source
             && contract.name != source
+            && !contract.is_of_form(source)
         {
             return Err(Error::Usage(format!(
                 "« {name} » est un fichier de la source « {} », pas de « {source} »",
@@ -287,7 +325,7 @@ fn ingest(
             )));
         }
     }
-    if !book.contracts.iter().any(|c| c.source == source || c.name == source) {
+    if !book.contracts.iter().any(|c| c.source == source || c.name == source || c.is_of_form(source)) {
         return Err(Error::Usage(format!("source inconnue « {source} »")));
     }
     let steps = vec!["receive".to_owned(), "ingest".to_owned()];

@@ -4,11 +4,12 @@ use cartulaire_engine::contract::{Contract, check_names, toml_file};
 use cartulaire_engine::domain::Calendar;
 use cartulaire_engine::error::{ConfigFault, Error, Result};
 use cartulaire_engine::extract::Dataset;
-use cartulaire_engine::nomenclature::Nomenclatures;
+use cartulaire_engine::nomenclature::{Nomenclatures, table_of};
 use cartulaire_engine::retention::Referential;
 use cartulaire_engine::run::Rulebook;
 use cartulaire_engine::seda::Profile;
 use serde::Deserialize;
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 use crate::job::Job;
@@ -140,7 +141,7 @@ impl Config {
     pub fn rulebook(&self) -> Result<Rulebook> {
         let mut faults = Vec::new();
         let contracts = collect(&mut faults, self.contracts());
-        let nomenclatures = collect(&mut faults, self.nomenclatures());
+        let nomenclatures = collect(&mut faults, self.nomenclatures(None));
         let calendar = collect(&mut faults, self.calendar());
         let referential = collect(&mut faults, self.referential());
         let datasets = contracts.as_deref().and_then(|c| collect(&mut faults, self.datasets(c)));
@@ -185,9 +186,9 @@ impl Config {
         Ok(all)
     }
 
-    /// BCN tables of the configured folder.
-    pub fn nomenclatures(&self) -> Result<Nomenclatures> {
-        self.bcn.as_deref().map_or_else(|| Ok(Nomenclatures::default()), nomenclatures)
+    /// BCN tables of the configured folder: all, or those wanted.
+    pub fn nomenclatures(&self, wanted: Option<&BTreeSet<&str>>) -> Result<Nomenclatures> {
+        self.bcn.as_deref().map_or_else(|| Ok(Nomenclatures::default()), |f| nomenclatures(f, wanted))
     }
 
     /// School years.
@@ -246,17 +247,32 @@ impl Config {
     }
 }
 
-/// BCN tables of a folder; what cannot be read as a table is told in the log and left out.
-pub fn nomenclatures(folder: &Path) -> Result<Nomenclatures> {
+/// Bytes of the largest nomenclature: a bigger file in the folder is something else.
+const NOMENCLATURE_BYTES_MAX: u64 = 256 << 20;
+
+/// Files of a folder that may be BCN tables, in the order of their names.
+pub fn nomenclature_files(folder: &Path, wanted: Option<&BTreeSet<&str>>) -> Result<Vec<(String, Vec<u8>)>> {
     let mut files = Vec::new();
     for entry in std::fs::read_dir(folder).map_err(|e| Error::io(folder, e))? {
         let path = entry.map_err(|e| Error::io(folder, e))?.path();
         let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
-        if path.is_file() && [".csv", ".json"].iter().any(|e| name.ends_with(e)) {
-            files.push((name, std::fs::read(&path).map_err(|e| Error::io(&path, e))?));
+        let Some(table) = table_of(&name) else { continue };
+        if !path.is_file() || wanted.is_some_and(|w| !w.contains(table.as_str())) {
+            continue;
         }
+        if std::fs::metadata(&path).map_err(|e| Error::io(&path, e))?.len() > NOMENCLATURE_BYTES_MAX {
+            tracing::warn!(file = %name, "too large for a nomenclature");
+            continue;
+        }
+        files.push((name, std::fs::read(&path).map_err(|e| Error::io(&path, e))?));
     }
     files.sort_by(|a, b| a.0.cmp(&b.0));
+    Ok(files)
+}
+
+/// BCN tables of a folder; what cannot be read as a table is told in the log and left out.
+pub fn nomenclatures(folder: &Path, wanted: Option<&BTreeSet<&str>>) -> Result<Nomenclatures> {
+    let files = nomenclature_files(folder, wanted)?;
     let (tables, unreadable) = Nomenclatures::from_files(&files);
     for u in unreadable {
         tracing::warn!(file = %u.file, reason = %u.reason, "not a nomenclature");

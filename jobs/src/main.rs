@@ -1,11 +1,13 @@
 //! `cartulaire`: commands, jobs, scheduler. Thin: decisions are the engine's.
 
+mod bcn;
 mod cli;
 mod commands;
 mod config;
 mod exit;
 mod job;
 mod output;
+mod quarantine;
 mod runner;
 mod serve;
 mod validate;

@@ -31,6 +31,11 @@ impl Shown {
         }
     }
 
+    /// Writes a document that was asked for as it is.
+    pub fn raw(&self, text: &str) {
+        write_out(text.trim_end());
+    }
+
     /// Writes the JSON document, when it is wanted.
     pub fn document(&self, value: &serde_json::Value) {
         if self.json {

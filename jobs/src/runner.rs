@@ -4,6 +4,7 @@ use crate::config::Config;
 use crate::output::Shown;
 use cartulaire_engine::error::{Error, Result};
 use cartulaire_engine::journal;
+use cartulaire_engine::nomenclature::Nomenclatures;
 use cartulaire_engine::receive;
 use cartulaire_engine::run::{self, Rulebook, Run};
 use cartulaire_engine::store::{RunRow, StepRow, Store};
@@ -102,6 +103,54 @@ pub fn next_run(
     Ok((Some(row), last))
 }
 
+/// Code lists that govern a date: the editions imported until then, then those of the configuration.
+pub fn nomenclatures_at(config: &Config, store: &Store, date: NaiveDate) -> Result<Nomenclatures> {
+    Ok(store.nomenclatures(&date.to_string())?.or(config.nomenclatures(None)?))
+}
+
+/// Runs a piece of work that is not a job's step, as a run of its own in the journal.
+pub fn aside<T>(
+    config: &Config,
+    rulebook: &Rulebook,
+    id: &str,
+    date: NaiveDate,
+    shown: &Shown,
+    work: impl FnOnce(&mut Run<'_>) -> Result<T>,
+) -> Result<T> {
+    let mut store = open_store(config)?;
+    let nomenclatures = nomenclatures_at(config, &store, date)?;
+    let clock = || Utc::now().to_rfc3339_opts(SecondsFormat::Millis, true);
+    let runs = store.ledger.runs(id, Some(date))?;
+    let revision = runs.iter().map(|r| r.revision).max().unwrap_or(0) + 1;
+    let suffix = if revision == 1 { String::new() } else { format!(".{revision}") };
+    let row = RunRow {
+        id: format!("{id}-{date}{suffix}"),
+        job: id.to_owned(),
+        logical_date: date.to_string(),
+        revision,
+        status: "running".into(),
+    };
+    store.ledger.transact(|tx| tx.open_run(&row, &clock()))?;
+    let stopwatch = || 0;
+    let mut run = Run {
+        id: row.id.clone(),
+        date,
+        store: &mut store,
+        rulebook,
+        nomenclatures: &nomenclatures,
+        inbox: &[],
+        threads: config.threads,
+        clock: &clock,
+        stopwatch: &stopwatch,
+        progress: shown,
+    };
+    let result = work(&mut run);
+    let status = if result.is_ok() { "ok" } else { "failed" };
+    store.ledger.transact(|tx| tx.close_run(&row.id, status, &clock()))?;
+    journal::mirror(&mut store)?;
+    result
+}
+
 /// Runs an order to its end.
 pub fn execute(config: &Config, rulebook: &Rulebook, order: &Order<'_>, shown: &Shown) -> Result<Outcome> {
     let mut store = open_store(config)?;
@@ -111,6 +160,7 @@ pub fn execute(config: &Config, rulebook: &Rulebook, order: &Order<'_>, shown: &
         let steps = store.ledger.steps(&run.id)?;
         return Ok(Outcome { run, steps, nothing_to_do: true });
     };
+    let nomenclatures = nomenclatures_at(config, &store, order.date)?;
     let clock = || Utc::now().to_rfc3339_opts(SecondsFormat::Millis, true);
     let instant = Instant::now();
     let stopwatch = || u64::try_from(instant.elapsed().as_millis()).unwrap_or(u64::MAX);
@@ -119,6 +169,7 @@ pub fn execute(config: &Config, rulebook: &Rulebook, order: &Order<'_>, shown: &
         date: order.date,
         store: &mut store,
         rulebook,
+        nomenclatures: &nomenclatures,
         inbox: &order.inbox,
         threads: config.threads,
         clock: &clock,

@@ -5,24 +5,26 @@ use crate::config::{Config, nomenclatures, read};
 use crate::exit;
 use crate::output::{Shown, table};
 use crate::runner::today;
+use arrow::datatypes::SchemaRef;
 use arrow::record_batch::RecordBatch;
 use cartulaire_engine::contract::Contract;
-use cartulaire_engine::domain::AnneeScolaire;
+use cartulaire_engine::domain::{AnneeScolaire, Digest, DigestReader};
 use cartulaire_engine::error::{Error, IoContext, Result};
-use cartulaire_engine::finding::{Finding, Severity};
+use cartulaire_engine::finding::Severity;
 use cartulaire_engine::french::thousands;
-use cartulaire_engine::ingest::{SharedDigest, gate};
+use cartulaire_engine::ingest::gate;
 use cartulaire_engine::receive::recognise;
-use cartulaire_engine::source::Limits;
+use cartulaire_engine::report::{DeliveryQuality, TableQuality, page_of};
+use cartulaire_engine::source::{Limits, Sniffed};
 use cartulaire_engine::store::PartWriter;
 use cartulaire_engine::store::files::write_atomic;
-use cartulaire_engine::validate::missing_tables;
 use cartulaire_engine::validate::{
-    FileOutcome, FindingLog, Reference, Sink, Validator, accepted_schema, quarantine_schema, validate_file,
+    Assorted, FindingLog, Lot, Means, Reference, Shelf, Terms, Unit, assort, is_delta, look, missing_tables,
+    validate_delivery,
 };
 use chrono::NaiveDate;
 use serde_json::{Value, json};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 /// Runs the command.
@@ -31,189 +33,267 @@ pub fn run(config: &Config, args: &ValidateArgs, shown: &Shown) -> Result<u8> {
         Some(file) => vec![Contract::parse(&file.display().to_string(), &read(file)?)?],
         None => config.contracts()?,
     };
+    let mine = of_source(&contracts, args)?;
+    let wanted: BTreeSet<&str> = mine
+        .iter()
+        .flat_map(|c| c.columns.iter().filter_map(|c| c.codes.as_ref()).map(|c| c.table.as_str()))
+        .collect();
     let tables = match &args.bcn {
-        Some(folder) => nomenclatures(folder)?,
-        None => config.nomenclatures()?,
+        Some(folder) => nomenclatures(folder, Some(&wanted))?,
+        None => config.nomenclatures(Some(&wanted))?,
     };
     let calendar = config.calendar()?;
     let today = args.date.date.unwrap_or_else(today);
-    // Keys are unique inside a delivery: the files of one are judged together.
-    let mut deliveries: BTreeMap<(NaiveDate, String, &str), (&Contract, Vec<&PathBuf>)> = BTreeMap::new();
+    let mut contents = Vec::new();
+    let mut refusals = Vec::new();
+    let mut unread: BTreeMap<PathBuf, Option<Digest>> = BTreeMap::new();
     for path in &args.paths {
-        let (contract, delivery, date) = contract_of(&contracts, args, path, today)?;
-        deliveries.entry((date, delivery, &contract.name)).or_insert((contract, Vec::new())).1.push(path);
+        let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+        let found = look(path, &name)?;
+        contents.extend(found.units);
+        refusals.extend(found.refusals);
+        unread.insert(path.clone(), found.sha256);
     }
+    // A contract that was named is for every file, whatever its looks.
+    let deliveries = match mine.as_slice() {
+        [only] => forced(contents, only, today),
+        _ => assort(contents, &mine, today, &mut refusals),
+    };
     let mut log = FindingLog::new(args.max_findings);
     let mut files = Vec::new();
-    let (mut refused, mut rejected) = (false, 0);
-    for (part, ((delivery_date, _, _), (contract, paths))) in deliveries.into_iter().enumerate() {
-        let missing = missing_tables(contract, &tables);
-        if let Some(name) = missing.first() {
-            return Err(Error::Usage(format!(
-                "la table {name} de la BCN manque pour juger « {} » : donnez son dossier avec --bcn ou dans la configuration",
-                contract.name
-            )));
+    let mut judged: Vec<DeliveryQuality> = Vec::new();
+    let mut unchecked = Vec::new();
+    let (mut refused, mut rejected) = (!refusals.is_empty(), 0);
+    if refused {
+        refusals.into_iter().for_each(|f| log.add(f));
+        judged.push(DeliveryQuality {
+            delivery: String::new(),
+            name: String::new(),
+            source: args.source.clone(),
+            delivery_date: today.to_string(),
+            refused: true,
+            tables: vec![TableQuality::refusal(&log, &[])],
+        });
+    }
+    for (part, delivery) in deliveries.into_iter().enumerate() {
+        for contract in delivery.lots.iter().flat_map(|l| &l.contracts) {
+            if let Some(name) = missing_tables(contract, &tables).first() {
+                return Err(Error::Usage(format!(
+                    "la table {name} de la BCN manque pour juger « {} » : donnez son dossier avec --bcn ou dans la configuration",
+                    contract.name
+                )));
+            }
         }
-        let mut validator = Validator::new(
-            contract,
-            Reference { nomenclatures: &tables, calendar: &calendar, delivery_date },
-        );
-        let mut sink =
-            FileSink { contract, part, out: args.out.as_deref(), writers: BTreeMap::new(), log: &mut log };
-        let mut total = FileOutcome::default();
-        for path in paths {
-            let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
-            let digest = SharedDigest::open(path)?;
-            let outcome = validate_file(
-                &mut validator,
-                &name,
-                Box::new(digest.clone()),
-                Limits::default(),
-                config.threads,
-                &mut sink,
-            )?;
-            let (sha256, _) = digest.finish(path)?;
-            files.push(json!({"path": path.display().to_string(), "sha256": sha256.to_string(),
-                "records": {"read": outcome.read, "accepted": outcome.accepted, "rejected": outcome.rejected}}));
-            total.read += outcome.read;
-            total.accepted += outcome.accepted;
-            total.rejected += outcome.rejected;
-            total.refused |= outcome.refused;
+        let terms = Terms {
+            reference: Reference {
+                nomenclatures: &tables,
+                calendar: &calendar,
+                delivery_date: delivery.date,
+            },
+            means: Means { threads: config.threads, limits: Limits::default() },
+            max_findings: args.max_findings,
+            profile: args.report.is_some(),
+            outside: &|_| None,
+            state: &|_| None,
+        };
+        let mut tables_of = Vec::new();
+        let mut shelf = OutShelf { part, out: args.out.as_deref(), made: BTreeSet::new() };
+        for lot in validate_delivery(delivery.lots, &terms, &mut shelf)? {
+            let digests: Vec<(String, String)> =
+                lot.files.iter().map(|f| (f.unit.shown(), f.sha256.to_string())).collect();
+            for file in lot.files {
+                let path = match &file.unit.member {
+                    Some(m) => file.unit.path.join(m),
+                    None => file.unit.path.clone(),
+                };
+                unread.remove(&file.unit.path);
+                let o = file.outcome;
+                files.push(json!({"path": path.display().to_string(), "sha256": file.sha256.to_string(),
+                    "records": {"read": o.read, "accepted": o.accepted, "rejected": o.rejected},
+                    "metadata": file.metadata.into_iter().collect::<BTreeMap<_, _>>()}));
+            }
+            for table in lot.tables {
+                let mut outcome = table.outcome;
+                let name = &table.contract.name;
+                unchecked.extend(
+                    table.unchecked.iter().map(|(c, t)| json!({"table": name, "column": c, "references": t})),
+                );
+                let mut found = table.log;
+                if let Some(finding) = gate(table.contract, outcome) {
+                    outcome.refused = true;
+                    found.add(finding);
+                }
+                let quality = TableQuality::new(table.contract, outcome, &found, table.profile, &digests);
+                if !quality.is_idle() {
+                    tables_of.push(quality);
+                }
+                log.absorb(found);
+                refused |= outcome.refused;
+                rejected += outcome.rejected;
+                for (name, batch) in table.aggregates {
+                    shelf.aggregate(table.contract, &name, &batch)?;
+                }
+            }
         }
-        if let Some(finding) = gate(contract, total) {
-            total.refused = true;
-            sink.finding(finding);
-        }
-        sink.finish()?;
-        refused |= total.refused;
-        rejected += total.rejected;
+        judged.push(DeliveryQuality {
+            delivery: String::new(),
+            name: delivery.name,
+            source: args.source.clone(),
+            delivery_date: delivery.date.to_string(),
+            refused: tables_of.iter().any(|t| t.refused),
+            tables: tables_of,
+        });
+        shelf.finish()?;
+    }
+    // A refused archive, or a file that no contract is for: told with its digest and no record.
+    for (path, digest) in unread {
+        let digest = match digest {
+            Some(d) => d,
+            None => digest_of(&path)?,
+        };
+        files.push(json!({"path": path.display().to_string(), "sha256": digest.to_string(),
+            "records": {"read": 0, "accepted": 0, "rejected": 0}, "metadata": {}}));
     }
     let verdict = match (refused, rejected) {
         (true, _) => "refused",
         (false, 0) => "accepted",
         (false, _) => "accepted_with_quarantine",
     };
+    let editions: Vec<Value> = tables
+        .editions()
+        .map(|(n, t)| json!({"table": n, "file": t.file, "sha256": t.digest.to_string()}))
+        .collect();
     let document = json!({
         "verdict": verdict, "files": files, "findings_total": log.total(),
-        "by_code": log.by_code(), "findings": log.kept(),
+        "by_code": log.by_code(), "by_rule": log.by_rule(), "findings": log.kept(),
+        "unchecked_references": unchecked,
     });
     if let Some(folder) = &args.report {
-        write_atomic(&folder.join("report.json"), format!("{document:#}\n").as_bytes())?;
+        let mut full = document.clone();
+        if let Some(map) = full.as_object_mut() {
+            map.insert("deliveries".into(), json!(judged));
+            map.insert("editions".into(), json!(editions));
+        }
+        write_atomic(&folder.join("report.json"), format!("{full:#}\n").as_bytes())?;
+        let editions: Vec<_> =
+            tables.editions().map(|(n, t)| (n.to_owned(), t.file.clone(), t.digest.to_string())).collect();
+        let page = page_of(&judged, "Contrôle d'une livraison", french(verdict), &editions)?;
+        write_atomic(&folder.join("index.html"), page.as_bytes())?;
     }
     shown.document(&document);
     shown.say(&text(verdict, &files, &log, args.max_findings));
     Ok(if refused { exit::REFUSED } else { exit::DONE })
 }
 
-/// The contract of a file, by `--contract`, by the contract's name, or by the file's name among
-/// those of the source.
-fn contract_of<'c>(
-    contracts: &'c [Contract],
-    args: &ValidateArgs,
-    path: &Path,
-    today: NaiveDate,
-) -> Result<(&'c Contract, String, NaiveDate)> {
-    let name = path.file_name().unwrap_or_default().to_string_lossy();
-    let dated = recognise(contracts, &name);
-    let (delivery, date) = dated.as_ref().map_or((String::new(), today), |(_, n, d)| (n.clone(), *d));
-    if let (Some(_), [only]) = (&args.contract, contracts) {
-        return Ok((only, delivery, date));
+fn digest_of(path: &Path) -> Result<Digest> {
+    let mut reader = DigestReader::new(std::fs::File::open(path).at(path)?);
+    std::io::copy(&mut reader, &mut std::io::sink()).at(path)?;
+    Ok(reader.finish().0)
+}
+
+/// Contracts meant by the command: that of `--contract`, the one named, all those of a source, or
+/// those of a form (`siecle`, `gar`, `sts`: the beginning of their names).
+fn of_source<'c>(contracts: &'c [Contract], args: &ValidateArgs) -> Result<Vec<&'c Contract>> {
+    if args.contract.is_some() {
+        return Ok(contracts.iter().collect());
     }
-    if let Some(named) = contracts.iter().find(|c| c.name == args.source) {
-        return Ok((named, delivery, date));
+    let wanted = args.source.as_str();
+    if let Some(named) = contracts.iter().find(|c| c.name == wanted) {
+        return Ok(vec![named]);
     }
-    let of_source: Vec<&str> =
-        contracts.iter().filter(|c| c.source == args.source).map(|c| c.name.as_str()).collect();
-    if of_source.is_empty() {
+    let mine: Vec<&Contract> =
+        contracts.iter().filter(|c| c.source == wanted || c.is_of_form(wanted)).collect();
+    if mine.is_empty() {
         let mut sources: Vec<&str> = contracts.iter().map(|c| c.source.as_str()).collect();
         sources.sort_unstable();
         sources.dedup();
         return Err(Error::Usage(format!(
-            "source inconnue « {} » ; admises : {}, ou le nom d'un contrat",
-            args.source,
+            "source inconnue « {wanted} » ; admises : {}, ou le nom d'un contrat",
             sources.join(", ")
         )));
     }
-    match dated {
-        Some((contract, delivery, date)) if contract.source == args.source => Ok((contract, delivery, date)),
-        _ => Err(Error::Usage(format!(
-            "« {name} » ne suit aucune convention de nom de la source « {} » ; nommez le contrat : {}",
-            args.source,
-            of_source.join(", ")
-        ))),
-    }
+    Ok(mine)
 }
 
-struct FileSink<'a> {
-    contract: &'a Contract,
+/// Every file by the one contract that was named; conventions on names only give the date.
+fn forced<'a>(contents: Vec<(Unit, Sniffed)>, contract: &'a Contract, today: NaiveDate) -> Vec<Assorted<'a>> {
+    let mut groups: BTreeMap<(NaiveDate, String, bool), Vec<Unit>> = BTreeMap::new();
+    for (unit, sniffed) in contents {
+        let named = recognise(&[contract], unit.own_name()).or_else(|| recognise(&[contract], &unit.name));
+        let (name, date) = named.map_or((String::new(), today), |(_, n, d)| (n, d));
+        let delta = is_delta(&unit, &sniffed);
+        groups.entry((date, name, delta)).or_default().push(unit);
+    }
+    groups
+        .into_iter()
+        .map(|((date, name, delta), units)| Assorted {
+            name,
+            date,
+            lots: vec![Lot { contracts: vec![contract], units, delta }],
+        })
+        .collect()
+}
+
+/// Parquet files of `--out`.
+struct OutShelf<'a> {
     part: usize,
     out: Option<&'a Path>,
-    writers: BTreeMap<Option<AnneeScolaire>, PartWriter>,
-    log: &'a mut FindingLog,
+    made: BTreeSet<PathBuf>,
 }
 
-impl FileSink<'_> {
-    fn write(&mut self, year: Option<AnneeScolaire>, batch: &RecordBatch) -> Result<()> {
+impl OutShelf<'_> {
+    fn aggregate(&self, contract: &Contract, name: &str, batch: &RecordBatch) -> Result<()> {
         let Some(out) = self.out else { return Ok(()) };
-        use std::collections::btree_map::Entry;
-        let writer = match self.writers.entry(year) {
-            Entry::Occupied(e) => e.into_mut(),
-            Entry::Vacant(e) => {
-                let table = &self.contract.name;
-                let (path, schema) = match year {
-                    Some(y) => (
-                        out.join(format!(
-                            "accepted/{table}/annee_scolaire={y}/part-{:05}.parquet",
-                            self.part
-                        )),
-                        accepted_schema(self.contract),
-                    ),
-                    None => (
-                        out.join(format!("quarantine/{table}/part-{:05}.parquet", self.part)),
-                        quarantine_schema(self.contract),
-                    ),
-                };
-                if path.exists() {
-                    return Err(Error::Usage(format!(
-                        "« {} » existe déjà : donnez un dossier vide à --out",
-                        path.display()
-                    )));
-                }
-                e.insert(PartWriter::create(&path, schema)?)
-            }
-        };
-        writer.write(batch)
+        let folder = out.join("aggregates").join(&contract.name);
+        let name = if self.part == 0 { name.to_owned() } else { format!("{name}-{:05}", self.part) };
+        let mut writer = PartWriter::create(&folder.join(format!("{name}.parquet")), batch.schema())?;
+        writer.write(batch)?;
+        writer.finish().map(|_| ())
     }
 
-    fn finish(self) -> Result<()> {
-        self.writers.into_values().try_for_each(|w| w.finish().map(|_| ()))?;
-        match self.out {
-            Some(folder) => std::fs::create_dir_all(folder).at(folder),
-            None => Ok(()),
-        }
+    fn finish(&self) -> Result<()> {
+        self.out.map_or(Ok(()), |folder| std::fs::create_dir_all(folder).at(folder))
     }
 }
 
-impl Sink for FileSink<'_> {
-    fn accepted(&mut self, year: AnneeScolaire, batch: &RecordBatch) -> Result<()> {
-        self.write(Some(year), batch)
+impl Shelf for OutShelf<'_> {
+    fn wants_rows(&self) -> bool {
+        self.out.is_some()
     }
 
-    fn rejected(&mut self, batch: &RecordBatch) -> Result<()> {
-        self.write(None, batch)
+    fn writer(
+        &mut self,
+        contract: &Contract,
+        year: Option<AnneeScolaire>,
+        schema: SchemaRef,
+    ) -> Result<PartWriter> {
+        let (out, table) = (self.out.unwrap_or(Path::new(".")), &contract.name);
+        let path = match year {
+            Some(y) => out.join(format!("accepted/{table}/annee_scolaire={y}/part-{:05}.parquet", self.part)),
+            None => out.join(format!("quarantine/{table}/part-{:05}.parquet", self.part)),
+        };
+        // What an earlier pass of this command wrote may be written again; a user's file may not.
+        if self.made.insert(path.clone()) && path.exists() {
+            return Err(Error::Usage(format!(
+                "« {} » existe déjà : donnez un dossier vide à --out",
+                path.display()
+            )));
+        }
+        PartWriter::create(&path, schema)
     }
+}
 
-    fn finding(&mut self, finding: Finding) {
-        self.log.add(finding);
+/// The verdict for people.
+fn french(verdict: &str) -> &'static str {
+    match verdict {
+        "refused" => "Livraison refusée.",
+        "accepted" => "Livraison acceptée, aucun rejet.",
+        _ => "Livraison acceptée ; des enregistrements sont rejetés.",
     }
 }
 
 fn text(verdict: &str, files: &[Value], log: &FindingLog, max: usize) -> String {
-    let verdict = match verdict {
-        "refused" => "Livraison refusée.",
-        "accepted" => "Livraison acceptée, aucun rejet.",
-        _ => "Livraison acceptée ; des enregistrements sont rejetés.",
-    };
+    let verdict = french(verdict);
     let rows: Vec<Vec<String>> = files
         .iter()
         .map(|f| {

@@ -1,11 +1,15 @@
 //! From TOML to a checked contract; faults in French with line and column.
 
-use super::{CodeList, ColumnSpec, ColumnType, Contract, Format, Input, Partition, Personal};
+use super::toml_text::{fault_at, toml_file};
+use super::{
+    AggregateSpec, Checksum, CodeList, ColumnSpec, ColumnType, Contract, Format, Input, Partition, Personal,
+    Reference, Repair, RuleSpec, Unpivot,
+};
 use crate::domain::DateFormat;
 use crate::error::{ConfigFault, Error, Result};
-use regex::Regex;
+use crate::finding::Severity;
+use regex::{Regex, RegexBuilder};
 use serde::Deserialize;
-use serde::de::DeserializeOwned;
 use toml::Spanned;
 
 #[derive(Deserialize)]
@@ -16,6 +20,47 @@ struct ContractFile {
     #[serde(default)]
     gate: GateSection,
     column: Vec<ColumnSection>,
+    #[serde(default)]
+    rule: Vec<RuleSection>,
+    #[serde(default)]
+    aggregate: Vec<AggregateSection>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct RuleSection {
+    name: Spanned<String>,
+    sql: Spanned<String>,
+    message: String,
+    #[serde(default = "error")]
+    severity: Spanned<Severity>,
+    column: Option<Spanned<String>>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct AggregateSection {
+    name: Spanned<String>,
+    month_of: Option<Spanned<String>>,
+    by: Vec<Spanned<String>>,
+    #[serde(default)]
+    sum: Vec<Spanned<String>>,
+    #[serde(default)]
+    count_distinct: Vec<Spanned<String>>,
+}
+
+fn error() -> Spanned<Severity> {
+    Spanned::new(0..0, Severity::Error)
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct UnpivotSection {
+    pattern: Spanned<String>,
+    item: Spanned<String>,
+    #[serde(default)]
+    known: Vec<String>,
+    total: Option<String>,
 }
 
 #[derive(Deserialize)]
@@ -46,6 +91,13 @@ enum DeliveryMode {
 struct InputSection {
     format: FormatName,
     category: Option<String>,
+    identifier: Option<Spanned<String>>,
+    #[serde(default)]
+    first_degree: bool,
+    root: Option<String>,
+    namespace: Option<String>,
+    record: Option<String>,
+    unpivot: Option<UnpivotSection>,
     separator: Option<Spanned<String>>,
     file_name: Option<Spanned<String>>,
     #[serde(default = "compact")]
@@ -62,6 +114,9 @@ fn compact() -> DateFormat {
 enum FormatName {
     Csv,
     Aaf,
+    Xml,
+    NdJson,
+    Parquet,
 }
 
 #[derive(Deserialize)]
@@ -103,6 +158,30 @@ struct ColumnSection {
     #[serde(default = "oui_non")]
     marks: [String; 2],
     personal: Personal,
+    path: Option<Spanned<String>>,
+    #[serde(default)]
+    parts: Vec<String>,
+    checksum: Option<Checksum>,
+    severity: Option<Spanned<Severity>>,
+    #[serde(default)]
+    repair: Vec<Repair>,
+    width: Option<usize>,
+    references: Option<ReferenceSection>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct ReferenceSection {
+    table: String,
+    column: String,
+    part: Option<usize>,
+    #[serde(default = "error")]
+    severity: Spanned<Severity>,
+    #[serde(default)]
+    with: Vec<Spanned<String>>,
+    at: Option<Spanned<String>>,
+    from: Option<String>,
+    to: Option<String>,
 }
 
 #[derive(Deserialize)]
@@ -116,51 +195,6 @@ struct CodesSection {
 
 fn oui_non() -> [String; 2] {
     ["O".into(), "N".into()]
-}
-
-/// Reads a TOML file into `T`; unknown keys, wrong types and syntax faults come with their place.
-///
-/// # Errors
-/// One fault: TOML readers stop at the first.
-pub fn toml_file<T: DeserializeOwned>(file: &str, text: &str) -> Result<T> {
-    toml::from_str(text).map_err(|e| {
-        let at = e.span().map_or(0, |s| s.start);
-        Error::config(fault_at(file, text, at, in_french(e.message())))
-    })
-}
-
-/// A fault at a byte of a file.
-pub fn fault_at(file: &str, text: &str, byte: usize, message: String) -> ConfigFault {
-    let before = text.get(..byte).unwrap_or(text);
-    let line = before.bytes().filter(|b| *b == b'\n').count() + 1;
-    let column = before.rsplit('\n').next().unwrap_or("").chars().count() + 1;
-    ConfigFault { file: file.to_owned(), line, column, message }
-}
-
-/// The TOML reader speaks English; the faults that people make most are said in French.
-fn in_french(message: &str) -> String {
-    let names = |list: &str| {
-        list.split('`').skip(1).step_by(2).map(|n| format!("« {n} »")).collect::<Vec<_>>().join(", ")
-    };
-    if let Some(rest) = message.strip_prefix("unknown field ") {
-        let (found, accepted) = rest.split_once(", ").unwrap_or((rest, ""));
-        return format!("clé inconnue {} ; clés admises : {}", names(found), names(accepted));
-    }
-    if let Some(rest) = message.strip_prefix("unknown variant ") {
-        let (found, accepted) = rest.split_once(", ").unwrap_or((rest, ""));
-        return format!("valeur inconnue {} ; valeurs admises : {}", names(found), names(accepted));
-    }
-    if let Some(rest) = message.strip_prefix("missing field ") {
-        return format!("clé obligatoire absente : {}", names(rest));
-    }
-    if let Some(rest) = message.strip_prefix("invalid type: ") {
-        let (found, expected) = rest.split_once(", expected ").unwrap_or((rest, "?"));
-        return format!("type inattendu ({found}) ; attendu : {expected}");
-    }
-    if message.starts_with("duplicate key") {
-        return "clé écrite deux fois : n'en gardez qu'une".into();
-    }
-    format!("TOML mal formé : {message}")
 }
 
 fn parse_kind(text: &str) -> Option<ColumnType> {
@@ -277,8 +311,15 @@ pub(super) fn parse(file: &str, text: &str) -> Result<Contract> {
             faults.add(k, "colonne écrite deux fois dans la clé");
         }
     }
-    if raw.input.format == FormatName::Aaf && (raw.input.category.is_none() || raw.table.key.len() != 1) {
+    let aaf_ok = raw.input.category.is_some() && raw.table.key.len() == 1;
+    if raw.input.format == FormatName::Aaf && !aaf_ok {
         faults.add(&raw.table.name, "un fichier AAF demande « category », et une clé d'une seule colonne");
+    }
+    if raw.input.format == FormatName::Xml && (raw.input.root.is_none() || raw.input.record.is_none()) {
+        faults.add(
+            &raw.table.name,
+            "un fichier XML demande « root » (racine) et « record » (chemin de l'enregistrement)",
+        );
     }
     if let Some(pattern) = raw.input.file_name.as_ref().filter(|p| !p.get_ref().contains("<date>")) {
         faults.add(pattern, "le nom doit porter la date de la livraison : un groupe (?<date>…)");
@@ -295,7 +336,18 @@ pub(super) fn parse(file: &str, text: &str) -> Result<Contract> {
             });
             Format::Csv { separator }
         }
-        FormatName::Aaf => Format::Aaf { category: raw.input.category.clone().unwrap_or_default() },
+        FormatName::Aaf => Format::Aaf {
+            category: raw.input.category.clone().unwrap_or_default(),
+            identifier: raw.input.identifier.as_ref().and_then(|i| find(&mut faults, i)),
+            first_degree: raw.input.first_degree,
+        },
+        FormatName::Xml => Format::Xml {
+            root: raw.input.root.clone().unwrap_or_default(),
+            namespace: raw.input.namespace.clone(),
+            record: raw.input.record.iter().flat_map(|r| r.split('/')).map(str::to_owned).collect(),
+        },
+        FormatName::NdJson => Format::NdJson,
+        FormatName::Parquet => Format::Parquet,
     };
     let encoding = raw.input.encoding.as_ref().map_or(encoding_rs::UTF_8, |e| match e.get_ref().as_str() {
         "utf-8" => encoding_rs::UTF_8,
@@ -307,6 +359,22 @@ pub(super) fn parse(file: &str, text: &str) -> Result<Contract> {
         }
     });
     let file_name = raw.input.file_name.as_ref().and_then(|p| faults.regex(p));
+    let unpivot = raw.input.unpivot.as_ref().and_then(|u| {
+        let pattern =
+            RegexBuilder::new(&format!("^(?:{})$", u.pattern.get_ref())).case_insensitive(true).build();
+        let pattern = match pattern {
+            Ok(p) if ["measure", "item"].iter().all(|g| p.capture_names().flatten().any(|n| n == *g)) => p,
+            _ => {
+                faults.add(
+                    &u.pattern,
+                    "expression rationnelle avec les groupes (?<measure>…) et (?<item>…) attendue",
+                );
+                return None;
+            }
+        };
+        let item = find(&mut faults, &u.item)?;
+        Some(Unpivot { pattern, item, known: u.known.clone(), total: u.total.clone() })
+    });
 
     let columns: Vec<ColumnSpec> = raw
         .column
@@ -339,10 +407,35 @@ pub(super) fn parse(file: &str, text: &str) -> Result<Contract> {
                 date_format: c.date_format,
                 marks: (yes, no),
                 personal: c.personal,
+                path: c.path.as_ref().map(|p| p.get_ref().clone()),
+                parts: c.parts.clone(),
+                checksum: c.checksum,
+                severity: c.severity.as_ref().map(|s| *s.get_ref()),
+                repair: c.repair.clone(),
+                width: c.width,
+                references: c.references.as_ref().map(|r| Reference {
+                    table: r.table.clone(),
+                    column: r.column.clone(),
+                    part: r.part,
+                    severity: *r.severity.get_ref(),
+                    with: r.with.iter().filter_map(|w| find(&mut faults, w)).collect(),
+                    at: r.at.as_ref().and_then(|at| find(&mut faults, at)),
+                    from: r.from.clone(),
+                    to: r.to.clone(),
+                }),
             }
         })
         .collect();
     for (spec, raw) in columns.iter().zip(&raw.column) {
+        if spec.repair.contains(&Repair::LeadingZeros) && spec.width.is_none() {
+            faults.add(
+                &raw.name,
+                "restituer des zéros perdus demande « width », le nombre de caractères du code",
+            );
+        }
+        if !spec.parts.is_empty() && !matches!(spec.kind, ColumnType::Text | ColumnType::List) {
+            faults.add(&raw.name, "« parts » ne va qu'à une colonne text ou list");
+        }
         if let Some((codes, at)) = spec.codes.as_ref().and_then(|c| Some((c, c.at?)))
             && columns.get(at).is_none_or(|c| c.kind != ColumnType::Date)
         {
@@ -377,6 +470,94 @@ pub(super) fn parse(file: &str, text: &str) -> Result<Contract> {
     if !(0.0..=1.0).contains(raw.gate.max_rejected_share.get_ref()) {
         faults.add(&raw.gate.max_rejected_share, "part de rejets : entre 0.0 et 1.0");
     }
+    let severities = raw.column.iter().filter_map(|c| c.severity.as_ref());
+    let severities =
+        severities.chain(raw.column.iter().filter_map(|c| Some(&c.references.as_ref()?.severity)));
+    for severity in severities.chain(raw.rule.iter().map(|r| &r.severity)) {
+        if *severity.get_ref() == Severity::Refusal {
+            faults.add(
+                severity,
+                "gravité : error, warning ou information ; le seuil [gate] refuse une livraison",
+            );
+        }
+    }
+    let rules = raw
+        .rule
+        .iter()
+        .filter_map(|r| {
+            let named = match crate::validate::sql_columns(r.sql.get_ref()) {
+                Ok(named) => named,
+                Err(reason) => {
+                    faults.add(&r.sql, format!("expression SQL refusée : {reason}"));
+                    return None;
+                }
+            };
+            let mut used = Vec::new();
+            for name in named {
+                match columns.iter().position(|c| *c.name == *name) {
+                    Some(i) if used.contains(&i) => {}
+                    Some(i) => used.push(i),
+                    None => faults.add(
+                        &r.sql,
+                        format!("colonne « {name} » absente du contrat ; colonnes : {}", names.join(", ")),
+                    ),
+                }
+            }
+            if let Some(i) =
+                used.iter().find(|i| columns.get(**i).is_some_and(|c| c.kind == ColumnType::List))
+            {
+                let name = columns.get(*i).map_or("", |c| &*c.name);
+                faults.add(
+                    &r.sql,
+                    format!("la colonne « {name} » est une liste : une règle ne peut pas la lire"),
+                );
+            }
+            if faults.list.is_empty() {
+                let specs: Vec<&ColumnSpec> = used.iter().filter_map(|i| columns.get(*i)).collect();
+                if let Err(reason) = crate::validate::check_types(r.sql.get_ref(), &specs) {
+                    faults.add(&r.sql, format!("expression SQL refusée : {reason}"));
+                }
+            }
+            let column = match &r.column {
+                Some(c) => find(&mut faults, c)?,
+                None => used.first().copied()?,
+            };
+            Some(RuleSpec {
+                name: r.name.get_ref().as_str().into(),
+                sql: r.sql.get_ref().clone(),
+                message: r.message.clone(),
+                severity: *r.severity.get_ref(),
+                column,
+                columns: used,
+            })
+        })
+        .collect();
+    let aggregates = raw
+        .aggregate
+        .iter()
+        .map(|a| {
+            if !plain_name(a.name.get_ref()) {
+                faults.add(&a.name, "nom : lettres minuscules sans accent, chiffres, « _ » et « - »");
+            }
+            let mut all = |list: &[Spanned<String>], wanted: &[ColumnType], kind: &str| -> Vec<usize> {
+                let found: Vec<(usize, &Spanned<String>)> =
+                    list.iter().filter_map(|n| Some((find(&mut faults, n)?, n))).collect();
+                for (i, name) in &found {
+                    if !columns.get(*i).is_some_and(|c| wanted.contains(&c.kind)) {
+                        faults.add(*name, format!("colonne de type {kind} attendue ici"));
+                    }
+                }
+                found.into_iter().map(|(i, _)| i).collect()
+            };
+            AggregateSpec {
+                name: a.name.get_ref().clone(),
+                month_of: all(a.month_of.as_slice(), &[ColumnType::Date], "date").first().copied(),
+                by: all(&a.by, &[ColumnType::Text], "text"),
+                sum: all(&a.sum, &[ColumnType::Integer], "integer"),
+                count_distinct: all(&a.count_distinct, &[ColumnType::Text], "text"),
+            }
+        })
+        .collect();
     if !faults.list.is_empty() {
         return Err(Error::Config(faults.list));
     }
@@ -387,10 +568,12 @@ pub(super) fn parse(file: &str, text: &str) -> Result<Contract> {
         source: raw.table.source,
         record_class: raw.table.record_class.into_inner(),
         key,
-        input: Input { format, file_name, file_date: raw.input.file_date, encoding },
+        input: Input { format, file_name, file_date: raw.input.file_date, encoding, unpivot },
         partition,
         snapshot: raw.table.delivery == DeliveryMode::Complete,
         max_rejected_share: raw.gate.max_rejected_share.into_inner(),
         columns,
+        rules,
+        aggregates,
     })
 }

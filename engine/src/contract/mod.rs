@@ -6,13 +6,16 @@
 mod dictionary;
 mod load;
 mod table_schema;
+mod toml_text;
 
-pub use dictionary::dictionary;
-pub use load::{fault_at, plain_name, toml_file};
-pub use table_schema::{field_schema, table_schema};
+pub use dictionary::{dictionary, dictionary_page};
+pub use load::plain_name;
+pub use table_schema::{field_schema, json_schema, table_schema};
+pub use toml_text::{fault_at, toml_file};
 
 use crate::domain::DateFormat;
 use crate::error::{ConfigFault, Error, Result};
+use crate::finding::Severity;
 use regex::Regex;
 use std::sync::Arc;
 
@@ -42,6 +45,42 @@ pub struct Contract {
     pub max_rejected_share: f64,
     /// Columns, in order.
     pub columns: Vec<ColumnSpec>,
+    /// Checks across the columns of a record.
+    pub rules: Vec<RuleSpec>,
+    /// Summaries written beside the accepted records by a validation with an output folder.
+    pub aggregates: Vec<AggregateSpec>,
+}
+
+/// A check across columns: a SQL boolean expression, evaluated by polars.
+#[derive(Debug, Clone)]
+pub struct RuleSpec {
+    /// Name shown in findings.
+    pub name: Arc<str>,
+    /// The expression; false breaks the rule, null passes.
+    pub sql: String,
+    /// What is wrong when it is false, in French.
+    pub message: String,
+    /// Weight of a broken rule.
+    pub severity: Severity,
+    /// Where the finding points.
+    pub column: usize,
+    /// Columns that the expression names.
+    pub columns: Vec<usize>,
+}
+
+/// A summary of the accepted records, exact, in bounded memory.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct AggregateSpec {
+    /// File name.
+    pub name: String,
+    /// Date column cut to its month, as the first group column.
+    pub month_of: Option<usize>,
+    /// Text columns to group by.
+    pub by: Vec<usize>,
+    /// Integer columns to add up.
+    pub sum: Vec<usize>,
+    /// Text columns whose distinct values are counted.
+    pub count_distinct: Vec<usize>,
 }
 
 /// How the delivered files look.
@@ -55,6 +94,8 @@ pub struct Input {
     pub file_date: DateFormat,
     /// Text encoding of table files (XML declares its own).
     pub encoding: &'static encoding_rs::Encoding,
+    /// Wide columns to turn into rows.
+    pub unpivot: Option<Unpivot>,
 }
 
 /// Frame of the records of a file.
@@ -69,7 +110,37 @@ pub enum Format {
     Aaf {
         /// Value of the operational attribute (`Eleve`, `MatEducNat`…).
         category: String,
+        /// Column that takes the request's `<id>`; without it the id must equal the key.
+        identifier: Option<usize>,
+        /// First degree: its attributes have other names than the second's.
+        first_degree: bool,
     },
+    /// Any other XML: one element is a record. Several contracts may read one document.
+    Xml {
+        /// Local name of the root.
+        root: String,
+        /// Namespace of the root, when the form has one.
+        namespace: Option<String>,
+        /// Elements from below the root to the record.
+        record: Vec<String>,
+    },
+    /// One JSON object a line.
+    NdJson,
+    /// Parquet, columns by name.
+    Parquet,
+}
+
+/// Wide columns turned into one row per item; all rows of a line are one record.
+#[derive(Debug, Clone)]
+pub struct Unpivot {
+    /// Over header names: groups `measure` (a column of the contract) and `item`.
+    pub pattern: Regex,
+    /// Column that takes the item.
+    pub item: usize,
+    /// Items that the contract knows; others are accepted and reported.
+    pub known: Vec<String>,
+    /// Item that should be the total of the others.
+    pub total: Option<String>,
 }
 
 /// Where the school year of a record comes from.
@@ -138,6 +209,55 @@ pub struct CodeList {
     pub part: Option<usize>,
 }
 
+/// A check figure.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Checksum {
+    /// National pupil number, RNIE or BEA form.
+    Ine,
+    /// Nine digits, Luhn.
+    Siren,
+    /// Fourteen digits, Luhn.
+    Siret,
+    /// One of both.
+    SirenOrSiret,
+}
+
+/// A repair that the contract allows; each is counted and told.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, serde::Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Repair {
+    /// `12,50` for `12.50`.
+    DecimalComma,
+    /// Zeros lost on the left of a code.
+    LeadingZeros,
+    /// Day number of a spreadsheet instead of a date.
+    ExcelDate,
+    /// Spaces around the value.
+    Trim,
+}
+
+/// A foreign key.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Reference {
+    /// Table that holds the value.
+    pub table: String,
+    /// Its column.
+    pub column: String,
+    /// Which part of the local composite is compared.
+    pub part: Option<usize>,
+    /// Weight of an orphan.
+    pub severity: Severity,
+    /// Columns of the same name on both sides that belong to the value.
+    pub with: Vec<usize>,
+    /// Local date at which the target must be open.
+    pub at: Option<usize>,
+    /// First day of the target: its date column.
+    pub from: Option<String>,
+    /// Last day of the target.
+    pub to: Option<String>,
+}
+
 /// One column.
 #[derive(Debug, Clone)]
 pub struct ColumnSpec {
@@ -171,6 +291,20 @@ pub struct ColumnSpec {
     pub marks: (String, String),
     /// What it says about people.
     pub personal: Personal,
+    /// XML: where the value stands (see [`load`]); the column's name by default.
+    pub path: Option<String>,
+    /// Names of the parts of a `$` composite.
+    pub parts: Vec<String>,
+    /// Check figure.
+    pub checksum: Option<Checksum>,
+    /// Weight of the checks other than presence and type; that of the code when none is given.
+    pub severity: Option<Severity>,
+    /// Repairs allowed.
+    pub repair: Vec<Repair>,
+    /// Characters of a code whose leading zeros may be restored.
+    pub width: Option<usize>,
+    /// Foreign key.
+    pub references: Option<Reference>,
 }
 
 impl Contract {
@@ -190,6 +324,11 @@ impl Contract {
         BUILTIN.iter().map(|(file, text)| Contract::parse(file, text)).collect()
     }
 
+    /// Whether the table is one of a form (`siecle`, `gar`, `sts`): the beginning of its name.
+    pub fn is_of_form(&self, form: &str) -> bool {
+        self.name.strip_prefix(form).is_some_and(|rest| rest.starts_with(['_', '1', '2']))
+    }
+
     /// Position of a column.
     pub fn column(&self, name: &str) -> Option<usize> {
         self.columns.iter().position(|c| &*c.name == name)
@@ -204,22 +343,71 @@ impl Contract {
     }
 }
 
+macro_rules! builtin {
+    ($($name:literal),* $(,)?) => {
+        &[$((concat!($name, ".toml"), include_str!(concat!("../../contracts/", $name, ".toml")))),*]
+    };
+}
+
 /// Shipped contracts, by file.
-pub const BUILTIN: &[(&str, &str)] = &[
-    ("ent_etablissement.toml", include_str!("../../contracts/ent_etablissement.toml")),
-    ("ent_eleve.toml", include_str!("../../contracts/ent_eleve.toml")),
-    ("ent_personnel.toml", include_str!("../../contracts/ent_personnel.toml")),
-    ("ent_responsable.toml", include_str!("../../contracts/ent_responsable.toml")),
-    ("ent_matiere.toml", include_str!("../../contracts/ent_matiere.toml")),
-    ("ent_mef.toml", include_str!("../../contracts/ent_mef.toml")),
-    ("scope_structures.toml", include_str!("../../contracts/scope_structures.toml")),
-    ("scope_services.toml", include_str!("../../contracts/scope_services.toml")),
-    ("scope_seances.toml", include_str!("../../contracts/scope_seances.toml")),
-    ("scope_appartenances.toml", include_str!("../../contracts/scope_appartenances.toml")),
-    ("scope_enseignants.toml", include_str!("../../contracts/scope_enseignants.toml")),
-    ("dnma_profils.toml", include_str!("../../contracts/dnma_profils.toml")),
-    ("dnma_appareils.toml", include_str!("../../contracts/dnma_appareils.toml")),
-    ("crdc_droits.toml", include_str!("../../contracts/crdc_droits.toml")),
+pub const BUILTIN: &[(&str, &str)] = builtin![
+    "ent_etablissement",
+    "ent_eleve",
+    "ent_personnel",
+    "ent_responsable",
+    "ent_matiere",
+    "ent_mef",
+    "scope_structures",
+    "scope_services",
+    "scope_seances",
+    "scope_appartenances",
+    "scope_enseignants",
+    "dnma_profils",
+    "dnma_appareils",
+    "dnma_services",
+    "dnma_profils_appareils",
+    "crdc_droits",
+    "ent1d_eleve",
+    "ent1d_etablissement",
+    "ent1d_personnel",
+    "ent1d_responsable",
+    "gar1d_eleve",
+    "gar1d_eleve_mefstat4",
+    "gar1d_enseignant",
+    "gar1d_etab",
+    "gar1d_groupe",
+    "gar1d_personne_groupe",
+    "gar1d_respaff",
+    "gar2d_eleve",
+    "gar2d_eleve_enseignement",
+    "gar2d_eleve_mef",
+    "gar2d_ens_classe_matiere",
+    "gar2d_ens_groupe_matiere",
+    "gar2d_enseignant",
+    "gar2d_etab",
+    "gar2d_groupe",
+    "gar2d_matiere",
+    "gar2d_mef",
+    "gar2d_personne_groupe",
+    "gar2d_respaff",
+    "siecle_adresses",
+    "siecle_eleves",
+    "siecle_eleves_options",
+    "siecle_eleves_structures",
+    "siecle_nomenclature_matiere",
+    "siecle_nomenclature_mef",
+    "siecle_personnes",
+    "siecle_responsables",
+    "siecle_structures_divisions",
+    "siecle_structures_groupes",
+    "sts_divisions",
+    "sts_groupes",
+    "sts_individus",
+    "sts_matieres",
+    "sts_mefs",
+    "sts_programmes",
+    "sts_services_divisions",
+    "sts_services_groupes",
 ];
 
 /// Two contracts may not write the same table.

@@ -43,3 +43,56 @@ pub fn table_schema(contract: &Contract) -> Value {
         "fields": contract.columns.iter().map(field_schema).collect::<Vec<_>>(),
     })
 }
+
+/// A contract as JSON Schema (2020-12): one object a record, values as they are in our own files.
+pub fn json_schema(contract: &Contract) -> Value {
+    let mut properties = Map::new();
+    for column in &contract.columns {
+        let text = |extra: Value| {
+            let mut map = Map::new();
+            map.insert("type".into(), json!("string"));
+            if let Value::Object(extra) = extra {
+                map.extend(extra);
+            }
+            Value::Object(map)
+        };
+        let constrained = || {
+            let mut extra = Map::new();
+            if let Some(pattern) = &column.pattern {
+                extra.insert("pattern".into(), json!(pattern.as_str()));
+            }
+            if !column.values.is_empty() {
+                extra.insert("enum".into(), json!(column.values));
+            }
+            Value::Object(extra)
+        };
+        let mut schema = match column.kind {
+            ColumnType::Text => text(constrained()),
+            ColumnType::List => json!({"type": "array", "items": text(constrained())}),
+            ColumnType::AnneeScolaire => text(json!({"pattern": "^[0-9]{4}-[0-9]{4}$"})),
+            ColumnType::Integer | ColumnType::Duration => json!({"type": "integer"}),
+            ColumnType::Decimal { .. } => json!({"type": "number"}),
+            ColumnType::Date => text(json!({"format": "date"})),
+            ColumnType::Time => text(json!({"format": "time"})),
+            ColumnType::Boolean => json!({"type": "boolean"}),
+        };
+        if let Some(map) = schema.as_object_mut() {
+            map.insert("description".into(), json!(column.description));
+            for (name, bound) in [("minimum", column.min), ("maximum", column.max)] {
+                if let Some(bound) = bound {
+                    map.insert(name.into(), json!(bound));
+                }
+            }
+        }
+        properties.insert(column.name.to_string(), schema);
+    }
+    let required: Vec<&str> = contract.columns.iter().filter(|c| c.required).map(|c| &*c.name).collect();
+    json!({
+        "$schema": "https://json-schema.org/draft/2020-12/schema",
+        "title": contract.title,
+        "description": contract.description,
+        "type": "object",
+        "properties": properties,
+        "required": required,
+    })
+}

@@ -44,6 +44,22 @@ impl std::fmt::Display for Digest {
     }
 }
 
+/// Digests what is given to it, piece by piece.
+#[derive(Default)]
+pub struct DigestWriter(Sha256);
+
+impl DigestWriter {
+    /// The next bytes.
+    pub fn update(&mut self, bytes: &[u8]) {
+        self.0.update(bytes);
+    }
+
+    /// The digest of all of them.
+    pub fn finish(self) -> Digest {
+        Digest(self.0.finalize().into())
+    }
+}
+
 /// Counts and digests what goes through it.
 pub struct DigestReader<R> {
     inner: R,

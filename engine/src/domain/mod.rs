@@ -7,5 +7,5 @@ mod uai;
 
 pub use annee_scolaire::{AnneeScolaire, Calendar};
 pub use date::{DateFormat, parse_duration_seconds, parse_time_seconds};
-pub use digest::{Digest, DigestReader, hex};
+pub use digest::{Digest, DigestReader, DigestWriter, hex};
 pub use uai::{Uai, UaiFault};

@@ -59,7 +59,7 @@ fn reduce(
             .filter(|c| !brought.iter().any(|b| b.as_str() == *c)),
     );
     columns.extend(dataset.join.iter().map(|j| j.left.as_str()));
-    columns.extend(dataset.unpivot.iter().flat_map(|u| u.columns.values()).map(String::as_str));
+    columns.extend(dataset.measure.column.iter().chain(dataset.exclude.keys()).map(String::as_str));
     // The school year is in the path, not in the file.
     let columns: Vec<&str> = columns.into_iter().filter(|c| *c != "annee_scolaire").collect();
     let Some(frame) = load(store, parts, &columns)? else { return Ok(0) };
@@ -68,6 +68,11 @@ fn reduce(
     let others: Vec<Expr> =
         columns.iter().filter(|c| !dataset.key.iter().any(|k| k == *c)).map(|c| col(*c).last()).collect();
     let mut records = frame.lazy().group_by_stable(keys).agg(others);
+    for (column, values) in &dataset.exclude {
+        for value in values {
+            records = records.filter(col(column.as_str()).neq_missing(lit(value.as_str())));
+        }
+    }
     if let Some(join) = &dataset.join {
         let other = store.ledger.snapshots(&join.table)?;
         let same_sender = other.iter().any(|s| s.emitter == emitter);
@@ -92,24 +97,12 @@ fn reduce(
     let records = records.collect()?;
     let counted = records.height() as u64;
     let by: Vec<Expr> = dataset.dimensions.iter().map(|d| col(d.column.as_str())).collect();
-    match (dataset.measure.kind, &dataset.unpivot) {
-        (MeasureKind::Sum, Some(unpivot)) => {
-            for (value, column) in &unpivot.columns {
-                let sums = records
-                    .clone()
-                    .lazy()
-                    .group_by_stable(&by)
-                    .agg([col(column.as_str()).sum().alias("_value")])
-                    .collect()?;
-                add(&sums, dataset, Some(value), cells)?;
-            }
-        }
-        _ => {
-            let counts =
-                records.lazy().group_by_stable(&by).agg([(len() * lit(1_i64)).alias("_value")]).collect()?;
-            add(&counts, dataset, None, cells)?;
-        }
-    }
+    let value = match (dataset.measure.kind, &dataset.measure.column) {
+        (MeasureKind::Sum, Some(column)) => col(column.as_str()).sum(),
+        _ => len() * lit(1_i64),
+    };
+    let values = records.lazy().group_by_stable(&by).agg([value.alias("_value")]).collect()?;
+    add(&values, dataset, cells)?;
     Ok(counted)
 }
 
@@ -132,12 +125,7 @@ fn load(store: &Store, parts: &[&Snapshot], columns: &[&str]) -> Result<Option<D
     Ok(Some(to_frame(&batch)?))
 }
 
-fn add(
-    frame: &DataFrame,
-    dataset: &Dataset,
-    last: Option<&str>,
-    cells: &mut BTreeMap<Vec<String>, u64>,
-) -> Result<()> {
+fn add(frame: &DataFrame, dataset: &Dataset, cells: &mut BTreeMap<Vec<String>, u64>) -> Result<()> {
     let array = |name: &str, kind: &DataType| -> Result<ArrayRef> {
         let column: &Column = frame.column(name)?;
         Ok(cast(&to_array(column.as_materialized_series())?, kind)?)
@@ -150,7 +138,7 @@ fn add(
     for row in 0..values.len() {
         let codes =
             dimensions.iter().map(|d| if d.is_valid(row) { safe_code(d.value(row)) } else { "_Z".into() });
-        let codes: Vec<String> = codes.chain(last.map(str::to_owned)).collect();
+        let codes: Vec<String> = codes.collect();
         let value = u64::try_from(values.value(row))
             .map_err(|_| Error::Corrupt(format!("jeu {} : valeur négative", dataset.name)))?;
         if value > 0 {

@@ -23,8 +23,8 @@ pub struct Dataset {
     pub join: Option<Join>,
     /// Dimensions read in a column, in order.
     pub dimensions: Vec<Dimension>,
-    /// A last dimension made of several columns.
-    pub unpivot: Option<Unpivot>,
+    /// Rows left out: column → values.
+    pub exclude: BTreeMap<String, Vec<String>>,
     /// What is counted.
     pub measure: Measure,
     /// Cells of fewer contributors are masked.
@@ -63,18 +63,6 @@ pub struct Dimension {
     pub coarser: Option<String>,
 }
 
-/// A dimension whose values are columns.
-#[derive(Debug, Clone, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Unpivot {
-    /// Published name.
-    pub dimension: String,
-    /// Title.
-    pub title: String,
-    /// Value → column.
-    pub columns: BTreeMap<String, String>,
-}
-
 /// What is counted.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -83,8 +71,10 @@ pub struct Measure {
     pub name: String,
     /// Title.
     pub title: String,
-    /// Records, or the sum of the unpivoted columns.
+    /// Records, or the sum of a column.
     pub kind: MeasureKind,
+    /// The column that is summed.
+    pub column: Option<String>,
 }
 
 /// How a measure is made.
@@ -93,7 +83,7 @@ pub struct Measure {
 pub enum MeasureKind {
     /// Number of records.
     Count,
-    /// Sum of the unpivoted columns.
+    /// Sum of a column.
     Sum,
 }
 
@@ -104,7 +94,6 @@ struct DatasetFile {
     join: Option<Join>,
     #[serde(default)]
     dimension: Vec<Dimension>,
-    unpivot: Option<Unpivot>,
     measure: Measure,
     protection: Option<Protection>,
 }
@@ -117,6 +106,9 @@ struct Head {
     description: String,
     table: Spanned<String>,
     years: Years,
+    /// Rows left out: column → values (a total that the table holds beside its parts).
+    #[serde(default)]
+    exclude: BTreeMap<String, Vec<String>>,
 }
 
 #[derive(Deserialize, PartialEq)]
@@ -173,16 +165,9 @@ impl Dataset {
             need(other, &join.right);
             brought.iter().for_each(|c| need(other, c));
         }
-        if let Some(unpivot) = &raw.unpivot {
-            unpivot.columns.values().for_each(|c| need(own, c));
-        }
-        let published: Vec<&str> = raw
-            .dimension
-            .iter()
-            .map(|d| d.name.as_str())
-            .chain(raw.unpivot.iter().map(|u| u.dimension.as_str()))
-            .chain([raw.measure.name.as_str()])
-            .collect();
+        raw.measure.column.iter().chain(raw.dataset.exclude.keys()).for_each(|c| need(own, c));
+        let published: Vec<&str> =
+            raw.dimension.iter().map(|d| d.name.as_str()).chain([raw.measure.name.as_str()]).collect();
         for (i, name) in published.iter().enumerate() {
             if published.iter().take(i).any(|n| n == name) || name.is_empty() {
                 fault(at, format!("« {name} » nomme deux colonnes publiées, ou aucune"));
@@ -214,7 +199,7 @@ impl Dataset {
                 fault(at, format!("« {} » : coarser nomme une dimension de ce jeu", d.name));
             }
         }
-        for column in raw.unpivot.iter().flat_map(|u| u.columns.values()) {
+        if let Some(column) = &raw.measure.column {
             let spec = own.and_then(|c| c.columns.get(c.column(column)?));
             if spec.is_some_and(|s| s.kind != ColumnType::Integer) {
                 fault(at, format!("« {column} » n'est pas un entier : elle ne peut pas être sommée"));
@@ -236,11 +221,8 @@ impl Dataset {
         if raw.join.is_some() && other.is_none() {
             fault(at, "aucun contrat ne décrit la table jointe".into());
         }
-        if (raw.measure.kind == MeasureKind::Sum) != raw.unpivot.is_some() {
-            fault(
-                at,
-                "la mesure « sum » somme les colonnes de [unpivot], la mesure « count » n'en a pas".into(),
-            );
+        if (raw.measure.kind == MeasureKind::Sum) != raw.measure.column.is_some() {
+            fault(at, "la mesure « sum » somme sa colonne « column », la mesure « count » n'en a pas".into());
         }
         if raw.dimension.is_empty() {
             fault(at, "au moins une [[dimension]] est nécessaire".into());
@@ -249,7 +231,7 @@ impl Dataset {
             if *protection.threshold.get_ref() < 2 {
                 fault(protection.threshold.span().start, "seuil : au moins 2".into());
             }
-            if raw.dimension.len() != 2 || raw.unpivot.is_some() {
+            if raw.dimension.len() != 2 {
                 fault(protection.threshold.span().start, "la protection par seuil demande exactement deux dimensions : au-delà, la preuve qu'aucune cellule ne se recalcule n'est pas encore faite".into());
             }
         } else if [own, other]
@@ -272,7 +254,7 @@ impl Dataset {
             latest_year_only: raw.dataset.years == Years::Latest,
             join: raw.join,
             dimensions: raw.dimension,
-            unpivot: raw.unpivot,
+            exclude: raw.dataset.exclude,
             measure: raw.measure,
             threshold: raw.protection.map(|p| p.threshold.into_inner()),
             key: own.key.iter().filter_map(|k| own.columns.get(*k)).map(|c| c.name.to_string()).collect(),
@@ -282,10 +264,6 @@ impl Dataset {
 
     /// Names of all dimensions, in published order.
     pub fn dimension_names(&self) -> Vec<&str> {
-        self.dimensions
-            .iter()
-            .map(|d| d.name.as_str())
-            .chain(self.unpivot.iter().map(|u| u.dimension.as_str()))
-            .collect()
+        self.dimensions.iter().map(|d| d.name.as_str()).collect()
     }
 }

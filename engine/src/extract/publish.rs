@@ -91,12 +91,6 @@ fn descriptor(dataset: &Dataset, version: &str, csv: &[u8], parquet_digest: &Dig
                    "cartulaire:role": "dimension", "cartulaire:hierarchy": d.coarser})
         })
         .collect();
-    if let Some(u) = &dataset.unpivot {
-        fields.push(
-            json!({"name": u.dimension, "type": "string", "title": u.title, "constraints": {"required": true},
-                           "cartulaire:role": "dimension", "cartulaire:hierarchy": null}),
-        );
-    }
     fields.push(json!({"name": dataset.measure.name, "type": "integer", "title": dataset.measure.title,
                        "cartulaire:role": "measure", "cartulaire:additive": true}));
     fields.push(json!({"name": status_name(dataset), "type": "string",

@@ -1,36 +1,180 @@
 //! BCN tables (Base Centrale des Nomenclatures): codes with the dates between which they hold.
 //!
-//! Real exports come in windows-1252 or UTF-8, with any of three separators, dates dd/mm/yyyy,
-//! empty or 31/12/9999 for "open", and some rows opening after they close. Tables known only as a
-//! JSON object keyed by code have no dates: such codes are known, never closed.
+//! One [`Table`] is one table in one dated edition, named by the digest of its file. `read.rs`
+//! says which files are understood; `diff.rs` compares two editions; `show.rs` tells all of a code.
+//! Checking a value needs [`Table::judge`] only: one hash lookup, nothing allocated.
 
-use crate::domain::{DateFormat, Digest};
+mod diff;
+mod read;
+mod show;
+
+pub use read::table_of;
+
+pub use diff::{ClosingChange, ColumnChange, Edition, LabelChange, TableDiff, diff};
+pub use show::{CellLine, CodeSheet, LabelLine, PeriodLine, SuccessorLine, VerdictLine};
+
+use crate::domain::Digest;
 use chrono::NaiveDate;
-use std::borrow::Cow;
+use serde::{Serialize, Serializer};
 use std::collections::{BTreeMap, HashMap};
 
+/// Looked up for every code of every record.
+type Codes = HashMap<String, Entry, foldhash::fast::RandomState>;
+
 /// Days between which a code holds, both included; `None` is open.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-struct Validity {
-    open: Option<NaiveDate>,
-    close: Option<NaiveDate>,
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+pub struct Validity {
+    /// First day.
+    #[serde(serialize_with = "iso")]
+    pub open: Option<NaiveDate>,
+    /// Last day.
+    #[serde(serialize_with = "iso")]
+    pub close: Option<NaiveDate>,
+}
+
+impl Validity {
+    /// Whether a day is between the two, both included.
+    pub fn holds(&self, at: NaiveDate) -> bool {
+        self.open.is_none_or(|o| o <= at) && self.close.is_none_or(|c| at <= c)
+    }
+}
+
+/// What a column is for, known from its name.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Role {
+    /// The code, or a part of it in a link table.
+    Key,
+    /// `DATE_OUVERTURE`.
+    Opening,
+    /// `DATE_FERMETURE`.
+    Closing,
+    /// A text for people.
+    Label(LabelKind),
+    /// A code of the same table that replaces this one.
+    Successor,
+    /// Anything else.
+    Other,
+}
+
+/// Which of the labels of a code.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum LabelKind {
+    /// `LIBELLE_LONG`, `LIBELLE_LONG_200`, `LIBELLE_100`, `LIBELLE`; `name` in JSON.
+    Long,
+    /// `LIBELLE_COURT`; `shortName` in JSON.
+    Short,
+    /// `LIBELLE_EDITION`, with lower case and accents.
+    Edition,
+    /// Another `LIBELLE_…`.
+    Other,
+}
+
+/// A column of a table.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Column {
+    /// Name as found, without spaces around it.
+    pub name: String,
+    /// What it is for.
+    pub role: Role,
+}
+
+/// One row of a code.
+#[derive(Debug, Clone)]
+pub struct Row {
+    /// Line of the file, from 1; 0 in JSON.
+    pub line: u64,
+    /// When it holds.
+    pub validity: Validity,
+    /// The opening that was found, when it is after the closing and therefore ignored.
+    pub ignored_opening: Option<NaiveDate>,
+    cells: csv::StringRecord,
+}
+
+impl Row {
+    /// The cell of a column, as found (spaces included); empty when the row is too short.
+    pub fn cell(&self, column: usize) -> &str {
+        self.cells.get(column).unwrap_or_default()
+    }
+}
+
+/// What is wrong with a row of a nomenclature. The row is kept, except when said otherwise.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum FlawKind {
+    /// A date that cannot be read: taken as open.
+    UnreadableDate,
+    /// An opening after the closing: the opening is ignored.
+    OpeningAfterClosing,
+    /// Equal, cell for cell, to a row already read: dropped.
+    DuplicateRow,
+    /// No code and yet other cells: dropped.
+    MissingCode,
+    /// More or fewer cells than columns.
+    RowWidth,
+    /// A code that a numeric type seems to have shortened (`35515` for `035515`): not repaired.
+    LostZeros,
+    /// A successor that is no code of the table.
+    UnknownSuccessor,
+}
+
+impl FlawKind {
+    /// As said to people.
+    pub fn french(self) -> &'static str {
+        match self {
+            FlawKind::UnreadableDate => "date illisible, prise pour absente",
+            FlawKind::OpeningAfterClosing => "ouverture postérieure à la fermeture, ignorée",
+            FlawKind::DuplicateRow => "ligne en double, écartée",
+            FlawKind::MissingCode => "ligne sans code, écartée",
+            FlawKind::RowWidth => "nombre de cellules différent du nombre de colonnes",
+            FlawKind::LostZeros => "code trop court, zéros de tête sans doute perdus (non réparé)",
+            FlawKind::UnknownSuccessor => "successeur absent de la table",
+        }
+    }
+}
+
+/// A flaw and its place.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Flaw {
+    /// What.
+    pub kind: FlawKind,
+    /// Line of the file, from 1; 0 in JSON.
+    pub line: u64,
+    /// Code of the row, empty when it has none.
+    pub code: String,
+}
+
+#[derive(Debug, Default)]
+struct Entry {
+    /// Distinct periods, for `judge`.
+    windows: Vec<Validity>,
+    successors: Vec<String>,
+    /// By closing then opening: the last one is the most recent.
+    rows: Vec<Row>,
 }
 
 /// One table in one edition.
 #[derive(Debug)]
 pub struct Table {
-    codes: HashMap<String, Vec<Validity>>,
+    codes: Codes,
+    /// BCN name: `N_MEF`.
+    pub name: String,
+    /// Columns in the order of the file.
+    pub columns: Vec<Column>,
     /// File it was read from.
     pub file: String,
     /// Digest of that file: names the edition.
     pub digest: Digest,
-    /// Rows with an unreadable date (taken as open) or an opening after their closing (ignored).
+    /// Rows with at least one flaw of any kind.
     pub flawed_rows: usize,
+    /// Every flaw, by line.
+    pub flaws: Vec<Flaw>,
 }
 
 /// What the nomenclature says of a code at a date.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Verdict {
+pub enum Verdict<'t> {
     /// Open at that date.
     Valid,
     /// Never heard of.
@@ -38,7 +182,21 @@ pub enum Verdict {
     /// Opens later.
     NotYetOpen(NaiveDate),
     /// Closed earlier.
-    Closed(NaiveDate),
+    Closed {
+        /// Last day on which it held.
+        last_day: NaiveDate,
+        /// Codes that replace it, as the table names them; see [`replaced_by`].
+        successors: &'t [String],
+    },
+}
+
+/// The end of a message about a closed code: `, remplacé par A ou B`, or nothing.
+pub fn replaced_by(successors: &[String]) -> String {
+    match successors.split_last() {
+        None => String::new(),
+        Some((last, [])) => format!(", remplacé par {last}"),
+        Some((last, others)) => format!(", remplacé par {} ou {last}", others.join(", ")),
+    }
 }
 
 /// All tables at hand, by BCN name (`N_MEF`).
@@ -47,7 +205,7 @@ pub struct Nomenclatures {
     tables: BTreeMap<String, Table>,
 }
 
-/// A file that looked like a table and could not be read as one.
+/// A file that looked like a table and could not be used as one.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Unreadable {
     /// File name.
@@ -58,31 +216,36 @@ pub struct Unreadable {
 
 impl Nomenclatures {
     /// Reads every `.csv` and `.json` of a folder, given as (name, bytes) in name order. The first
-    /// file of a table wins; files that are no table are told, not fatal.
+    /// file of a table wins; later ones and files that are no table are told, not fatal.
     pub fn from_files(files: &[(String, Vec<u8>)]) -> (Self, Vec<Unreadable>) {
-        let mut tables = BTreeMap::new();
+        let mut tables: BTreeMap<String, Table> = BTreeMap::new();
         let mut unreadable = Vec::new();
         for (file, bytes) in files {
-            let stem = file.rsplit_once('.').map_or(file.as_str(), |(s, _)| s).to_uppercase();
-            let name = stem.trim_end_matches("_BCN").trim_end_matches("_LONG").to_owned();
-            let read = match file.rsplit_once('.').map(|(_, e)| e) {
-                Some("csv") => read_csv(&name, bytes),
-                Some("json") => read_json(bytes),
-                _ => continue,
+            let reason = match Table::from_file(file, bytes) {
+                None => continue,
+                Some(Err(reason)) => reason,
+                Some(Ok(table)) => match tables.get(&table.name) {
+                    Some(first) => format!(
+                        "table {} déjà lue dans « {} » : ce fichier est ignoré, gardez une seule édition par dossier",
+                        table.name, first.file
+                    ),
+                    None => {
+                        tables.insert(table.name.clone(), table);
+                        continue;
+                    }
+                },
             };
-            match read {
-                Ok((codes, flawed_rows)) => {
-                    tables.entry(name).or_insert(Table {
-                        codes,
-                        file: file.clone(),
-                        digest: Digest::of(bytes),
-                        flawed_rows,
-                    });
-                }
-                Err(reason) => unreadable.push(Unreadable { file: file.clone(), reason }),
-            }
+            unreadable.push(Unreadable { file: file.clone(), reason });
         }
         (Nomenclatures { tables }, unreadable)
+    }
+
+    /// These tables, and those of `other` that are not among them.
+    pub fn or(mut self, other: Nomenclatures) -> Self {
+        for (name, table) in other.tables {
+            self.tables.entry(name).or_insert(table);
+        }
+        self
     }
 
     /// A table by its BCN name.
@@ -98,15 +261,59 @@ impl Nomenclatures {
 
 impl Table {
     /// Judges a code at a date.
-    pub fn judge(&self, code: &str, at: NaiveDate) -> Verdict {
-        let Some(rows) = self.codes.get(code) else { return Verdict::Unknown };
-        if rows.iter().any(|v| v.open.is_none_or(|o| o <= at) && v.close.is_none_or(|c| at <= c)) {
+    pub fn judge(&self, code: &str, at: NaiveDate) -> Verdict<'_> {
+        let Some(entry) = self.codes.get(code) else { return Verdict::Unknown };
+        let windows = &entry.windows;
+        if windows.iter().any(|v| v.holds(at)) {
             return Verdict::Valid;
         }
-        match rows.iter().filter_map(|v| v.close).filter(|c| *c < at).max() {
-            Some(closed) => Verdict::Closed(closed),
-            None => rows.iter().filter_map(|v| v.open).min().map_or(Verdict::Unknown, Verdict::NotYetOpen),
+        match windows.iter().filter_map(|v| v.close).filter(|c| *c < at).max() {
+            Some(last_day) => Verdict::Closed { last_day, successors: &entry.successors },
+            None => windows.iter().filter_map(|v| v.open).min().map_or(Verdict::Unknown, Verdict::NotYetOpen),
         }
+    }
+
+    /// The distinct periods of a code, oldest first; none when it is unknown. A caller that meets
+    /// the same code on many days may keep them and ask [`Validity::holds`].
+    pub fn windows(&self, code: &str) -> &[Validity] {
+        self.codes.get(code).map(|e| e.windows.as_slice()).unwrap_or_default()
+    }
+
+    /// Codes that replace a code, in the order of the file, without repeats.
+    pub fn successors(&self, code: &str) -> &[String] {
+        self.codes.get(code).map(|e| e.successors.as_slice()).unwrap_or_default()
+    }
+
+    /// Rows of a code, the most recent last.
+    pub fn rows(&self, code: &str) -> &[Row] {
+        self.codes.get(code).map(|e| e.rows.as_slice()).unwrap_or_default()
+    }
+
+    /// The row that holds on a day, the most recent when none or several do.
+    pub fn row_at(&self, code: &str, at: NaiveDate) -> Option<&Row> {
+        let rows = self.rows(code);
+        rows.iter().rfind(|r| r.validity.holds(at)).or_else(|| rows.last())
+    }
+
+    /// The first label of a kind that is not empty, in the most recent row, without spaces around.
+    pub fn label(&self, code: &str, kind: LabelKind) -> Option<&str> {
+        let row = self.rows(code).last()?;
+        self.columns_of(Role::Label(kind)).map(|i| row.cell(i).trim()).find(|l| !l.is_empty())
+    }
+
+    /// All codes, in order.
+    pub fn codes(&self) -> Vec<&str> {
+        let mut codes: Vec<&str> = self.codes.keys().map(String::as_str).collect();
+        codes.sort_unstable();
+        codes
+    }
+
+    /// How many flaws of each kind.
+    pub fn flaws_by_kind(&self) -> BTreeMap<FlawKind, usize> {
+        self.flaws.iter().fold(BTreeMap::new(), |mut counts, f| {
+            *counts.entry(f.kind).or_default() += 1;
+            counts
+        })
     }
 
     /// Number of distinct codes.
@@ -118,72 +325,48 @@ impl Table {
     pub fn is_empty(&self) -> bool {
         self.codes.is_empty()
     }
-}
 
-type Codes = (HashMap<String, Vec<Validity>>, usize);
-
-fn read_csv(name: &str, bytes: &[u8]) -> Result<Codes, String> {
-    let bytes = bytes.strip_prefix(b"\xEF\xBB\xBF").unwrap_or(bytes);
-    let text = match std::str::from_utf8(bytes) {
-        Ok(t) => Cow::Borrowed(t),
-        Err(_) => encoding_rs::WINDOWS_1252.decode_without_bom_handling(bytes).0,
-    };
-    let header = text.lines().next().unwrap_or_default();
-    let separator = [b';', b'|', b',']
-        .into_iter()
-        .max_by_key(|s| memchr::memchr_iter(*s, header.as_bytes()).count())
-        .unwrap_or(b';');
-    let mut reader =
-        csv::ReaderBuilder::new().delimiter(separator).flexible(true).from_reader(text.as_bytes());
-    let headers = reader.headers().map_err(|e| e.to_string())?.clone();
-    let at = |wanted: &str| headers.iter().position(|h| h.trim().eq_ignore_ascii_case(wanted));
-    let bare = name.trim_start_matches("N_").trim_start_matches("V_");
-    let key = at(bare).unwrap_or(0);
-    let (open, close) = (at("DATE_OUVERTURE"), at("DATE_FERMETURE"));
-    let mut codes: HashMap<String, Vec<Validity>> = HashMap::new();
-    let mut flawed = 0;
-    for row in reader.records() {
-        let row = row.map_err(|e| e.to_string())?;
-        let cell = |i: Option<usize>| i.and_then(|i| row.get(i)).map(str::trim).unwrap_or_default();
-        let code = cell(Some(key));
-        if code.is_empty() {
-            continue;
-        }
-        let mut faulty = false;
-        let mut date = |i| {
-            let text = cell(i);
-            let date = DateFormat::French.parse(text);
-            faulty |= date.is_none() && !text.is_empty() && text != "31/12/9999";
-            date
-        };
-        let mut validity = Validity { open: date(open), close: date(close) };
-        if let (Some(o), Some(c)) = (validity.open, validity.close)
-            && o > c
-        {
-            faulty = true;
-            validity.open = None;
-        }
-        flawed += usize::from(faulty);
-        let rows = codes.entry(code.to_owned()).or_default();
-        if !rows.contains(&validity) {
-            rows.push(validity);
-        }
+    fn columns_of(&self, role: Role) -> impl Iterator<Item = usize> {
+        self.columns.iter().enumerate().filter(move |(_, c)| c.role == role).map(|(i, _)| i)
     }
-    Ok((codes, flawed))
 }
 
-fn read_json(bytes: &[u8]) -> Result<Codes, String> {
-    let map: HashMap<String, serde_json::Value> = serde_json::from_slice(bytes)
-        .map_err(|_| "objet JSON dont les clés sont les codes attendu".to_owned())?;
-    Ok((map.into_keys().map(|k| (k, vec![Validity { open: None, close: None }])).collect(), 0))
+/// A date as `yyyy-mm-dd`, or null.
+fn iso<S: Serializer>(date: &Option<NaiveDate>, serializer: S) -> Result<S::Ok, S::Error> {
+    date.map(|d| d.to_string()).serialize(serializer)
+}
+
+/// A date as people read it.
+fn french_day(date: NaiveDate) -> String {
+    date.format("%d/%m/%Y").to_string()
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::domain::DateFormat;
+    use std::path::{Path, PathBuf};
 
-    fn day(t: &str) -> NaiveDate {
+    pub(super) fn day(t: &str) -> NaiveDate {
         DateFormat::French.parse(t).unwrap()
+    }
+
+    pub(super) fn table(file: &str, bytes: &[u8]) -> Table {
+        Table::from_file(file, bytes).unwrap().unwrap()
+    }
+
+    /// The real tables, where they are at hand.
+    pub(super) fn real() -> Option<PathBuf> {
+        let here = Path::new(env!("CARGO_MANIFEST_DIR"));
+        let found = ["../../shared/bcn", "../shared/bcn"].iter().map(|p| here.join(p)).find(|p| p.is_dir());
+        if found.is_none() {
+            println!("ignoré : nomenclatures réelles absentes (../shared/bcn)");
+        }
+        found
+    }
+
+    pub(super) fn real_table(folder: &Path, file: &str) -> Table {
+        table(file, &std::fs::read(folder.join(file)).unwrap())
     }
 
     #[test]
@@ -195,19 +378,24 @@ mod tests {
         assert_eq!(bad, []);
         let t = n.table("N_MEF").unwrap();
         assert_eq!(t.flawed_rows, 1);
+        let closed = |d| Verdict::Closed { last_day: day(d), successors: &[] };
         for (code, at, want) in [
             ("1", "31/08/2000", Verdict::NotYetOpen(day("01/09/2000"))),
             ("1", "01/09/2000", Verdict::Valid),
             ("1", "31/08/2010", Verdict::Valid),
-            ("1", "01/09/2010", Verdict::Closed(day("31/08/2010"))),
+            ("1", "01/09/2010", closed("31/08/2010")),
             ("1", "01/09/2025", Verdict::Valid),
             ("2", "01/01/1900", Verdict::Valid),
             ("3", "31/08/1998", Verdict::Valid),
-            ("3", "01/09/1998", Verdict::Closed(day("31/08/1998"))),
+            ("3", "01/09/1998", closed("31/08/1998")),
             ("4", "01/01/2025", Verdict::Unknown),
         ] {
             assert_eq!(t.judge(code, day(at)), want, "{code} at {at}");
+            let holds = t.windows(code).iter().any(|v| v.holds(day(at)));
+            assert_eq!(holds, want == Verdict::Valid, "{code} at {at}");
         }
+        assert_eq!(t.windows("1").len(), 2);
+        assert_eq!(t.windows("4"), []);
     }
 
     #[test]
@@ -224,5 +412,76 @@ mod tests {
             [("N_A", 1), ("N_MATIERE_ENSEIGNEE", 1)]
         );
         assert_eq!(bad.len(), 1);
+    }
+
+    #[test]
+    fn the_first_file_of_a_table_wins_and_the_second_is_told() {
+        let files = [
+            ("2012/n_a_BCN.csv".to_owned(), b"A;B\nX;1\n".to_vec()),
+            ("n_a.csv".to_owned(), b"A;B\nY;1\n".to_vec()),
+        ];
+        let (n, told) = Nomenclatures::from_files(&files);
+        assert_eq!(n.table("N_A").unwrap().codes(), ["X"]);
+        assert_eq!(
+            told,
+            [Unreadable {
+                file: "n_a.csv".into(),
+                reason: "table N_A déjà lue dans « 2012/n_a_BCN.csv » : ce fichier est ignoré, gardez une seule édition par dossier".into()
+            }]
+        );
+    }
+
+    #[test]
+    fn a_closed_code_tells_what_replaces_it() {
+        let csv = b"FORMATION_DIPLOME;DATE_FERMETURE;NOUVEAU_DIPLOME_1;NOUVEAU_DIPLOME_2\n\
+            40023303;31/08/2014;40023304; 40023305 \n40023304;;;\n40023305;;40023305;\n";
+        let t = table("n_formation_diplome.csv", csv);
+        let verdict = t.judge("40023303", day("01/09/2014"));
+        let Verdict::Closed { last_day, successors } = verdict else { panic!("{verdict:?}") };
+        assert_eq!(last_day, day("31/08/2014"));
+        assert_eq!(successors, ["40023304", "40023305"]);
+        assert_eq!(replaced_by(successors), ", remplacé par 40023304 ou 40023305");
+        assert_eq!(replaced_by(&successors[..1]), ", remplacé par 40023304");
+        assert_eq!(replaced_by(t.successors("40023305")), "", "a code does not replace itself");
+    }
+
+    /// Rows, codes and flaws of each real file: `cargo test real_files -- --nocapture` shows them.
+    #[test]
+    fn real_files_give_the_rows_they_are_known_to_have() {
+        let Some(folder) = real() else { return };
+        use FlawKind::*;
+        type Known = (&'static str, &'static str, usize, &'static [(FlawKind, usize)]);
+        let known: [Known; 15] = [
+            ("2012/n_dispositif_formation_BCN.csv", "N_DISPOSITIF_FORMATION", 150, &[(LostZeros, 8)]),
+            ("2012/n_famille_matiere_BCN.csv", "N_FAMILLE_MATIERE", 57, &[(LostZeros, 10)]),
+            ("2012/n_matiere_enseignee_BCN.csv", "N_MATIERE_ENSEIGNEE", 2676, &[(LostZeros, 1256)]),
+            ("2012/n_mef_BCN.csv", "N_MEF", 8017, &[(OpeningAfterClosing, 17)]),
+            ("2012/n_type_uai_BCN.csv", "N_TYPE_UAI", 62, &[]),
+            ("n_dispositif_formation.csv", "N_DISPOSITIF_FORMATION", 168, &[]),
+            ("n_famille_metier_spec_pro.csv", "N_FAMILLE_METIER_SPEC_PRO", 20, &[]),
+            ("n_formation_diplome.csv", "N_FORMATION_DIPLOME", 3714, &[(UnknownSuccessor, 15)]),
+            ("n_lettre_specialite.csv", "N_LETTRE_SPECIALITE", 17, &[]),
+            ("n_lien_mef_famille_metier.csv", "N_LIEN_MEF_FAMILLE_METIER", 275, &[]),
+            ("n_matiere_enseignee_long.json", "N_MATIERE_ENSEIGNEE", 3379, &[]),
+            ("n_mef.csv", "N_MEF", 9195, &[(OpeningAfterClosing, 17)]),
+            ("n_niveau_formation_diplome.csv", "N_NIVEAU_FORMATION_DIPLOME", 189, &[]),
+            ("n_type_diplome_sise.csv", "N_TYPE_DIPLOME_SISE", 232, &[]),
+            ("v_formation_diplome.csv", "V_FORMATION_DIPLOME", 9709, &[]),
+        ];
+        for (file, name, rows, flaws) in known {
+            let t = real_table(&folder, file);
+            let read: usize = t.codes().iter().map(|c| t.rows(c).len()).sum();
+            println!("{file} : {} lignes, {} codes, {:?}", read, t.len(), t.flaws_by_kind());
+            assert_eq!((t.name.as_str(), read, t.len()), (name, rows, rows), "{file}");
+            assert_eq!(t.flaws_by_kind(), flaws.iter().copied().collect(), "{file}");
+        }
+        let diplomas = real_table(&folder, "n_formation_diplome.csv");
+        let replaced = diplomas.codes().iter().filter(|c| !diplomas.successors(c).is_empty()).count();
+        println!("n_formation_diplome.csv : {replaced} codes avec successeur");
+        let link = real_table(&folder, "n_lien_mef_famille_metier.csv");
+        assert_eq!(link.judge("2762111432/018_temp", day("01/09/2020")), Verdict::Valid);
+        let mef = real_table(&folder, "n_mef.csv");
+        let open = mef.codes().iter().filter(|c| mef.windows(c).iter().any(|v| v.close.is_none())).count();
+        assert_eq!(open, 2242);
     }
 }

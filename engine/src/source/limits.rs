@@ -7,12 +7,22 @@ pub struct Limits {
     pub record_bytes_max: usize,
     /// Columns of a header.
     pub columns_max: usize,
-    /// Records per batch.
+    /// Records per chunk.
     pub batch_records: usize,
+    /// Bytes per chunk, about.
+    pub batch_bytes: usize,
+    /// Depth of elements in an XML document.
+    pub depth_max: usize,
 }
 
 impl Default for Limits {
     fn default() -> Self {
-        Limits { record_bytes_max: 16 << 20, columns_max: 10_000, batch_records: 8192 }
+        Limits {
+            record_bytes_max: 16 << 20,
+            columns_max: 10_000,
+            batch_records: 65_536,
+            batch_bytes: 6 << 20,
+            depth_max: 64,
+        }
     }
 }

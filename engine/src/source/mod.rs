@@ -1,35 +1,74 @@
 //! From delivered files to raw columns: every value still text, every record with its origin.
 //!
-//! One reader per frame of records (`csv`, `aaf`); which columns, names and encodings a file has
-//! comes from its [`crate::contract::Contract`], so that DNMA, SCOPE and CRDC need no code.
+//! One reader per frame of records (`csv`, `aaf`, `document`, `ndjson`, `parquet`); which columns,
+//! names and encodings a file has comes from its [`crate::contract::Contract`], so that a new
+//! table needs no code.
 
 mod aaf;
+mod archive;
+mod columns;
 mod csv;
+mod document;
+mod header;
 mod limits;
+mod lines;
+mod ndjson;
+mod parquet;
+mod scan;
+mod sniff;
+mod xml;
 
+pub use archive::{ArchiveLimits, Fault as ArchiveFault, Kind, each_member, is_plain};
 pub use limits::Limits;
+pub use sniff::{Head, Sniffed};
 
-use crate::contract::{ColumnType, Contract, Format};
+use crate::contract::{Contract, Format};
 use crate::error::Result;
 use crate::finding::{Finding, Origin};
-use arrow::array::{ArrayRef, ListBuilder, StringBuilder};
+use arrow::array::ArrayRef;
+use std::collections::HashMap;
 use std::io::Read;
+use std::path::Path;
 use std::sync::Arc;
 
-/// Records as they came. All columns have the same length as `origins`.
+/// Records as they came. All columns have the same length as `places`.
+#[derive(Default)]
 pub struct RawBatch {
+    /// Which of the document's contracts they belong to.
+    pub table: usize,
     /// One `Utf8` (or `List<Utf8>`) column per column of the contract, in its order.
     pub columns: Vec<ArrayRef>,
+    /// Attributes and elements that the contract does not name, for XML frames: `Map<Utf8, List<Utf8>>`.
+    pub extra: Option<ArrayRef>,
+    /// What each request of a Delta asks for; empty for whole records.
+    pub requests: Vec<Request>,
     /// Place of each record.
     pub places: Vec<Place>,
     /// What was wrong with a record's frame: (row, finding). Such a record goes to quarantine.
     pub broken: Vec<(usize, Finding)>,
     /// The whole record as text, for broken frames only.
     pub raw: Vec<(usize, String)>,
+    /// For wide files: the header's name of each (item, measure column).
+    pub headers: Option<Arc<Headers>>,
+}
+
+/// Names of the fields of a wide file, by item and measure column.
+pub type Headers = HashMap<(String, usize), Arc<str>>;
+
+/// What a request of an AAF Delta asks for.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub enum Request {
+    /// A whole record.
+    #[default]
+    Add,
+    /// Only these columns change (positions in the contract).
+    Modify(Vec<usize>),
+    /// The record goes.
+    Delete,
 }
 
 impl RawBatch {
-    /// Records in the batch.
+    /// Rows in the batch.
     pub fn len(&self) -> usize {
         self.places.len()
     }
@@ -71,93 +110,69 @@ pub struct FileFindings {
     pub findings: Vec<Finding>,
     /// The finding that stopped the reading, if any: the delivery is refused.
     pub refusal: Option<Finding>,
+    /// What the file says of itself (comments of an AAF header, root attributes).
+    pub metadata: Vec<(String, String)>,
 }
 
-/// Reads one file in batches.
-pub trait RecordReader: Send {
+/// A run of records, cut but perhaps not parsed yet: cutting is sequential, parsing is not.
+pub enum Chunk<'a> {
+    /// Rows of a table file.
+    Rows(csv::Rows<'a>),
+    /// Parsed already.
+    Ready(RawBatch),
+}
+
+impl Chunk<'_> {
+    /// The records as columns.
+    pub fn parse(self) -> RawBatch {
+        match self {
+            Chunk::Rows(rows) => rows.parse(),
+            Chunk::Ready(batch) => batch,
+        }
+    }
+}
+
+/// Reads one file in runs of records.
+pub trait RecordReader<'a>: Send {
     /// The next records; `None` at the end, or where the file had to be refused.
     ///
     /// # Errors
     /// Only when reading itself fails: what is wrong with the content is a finding.
-    fn next_batch(&mut self) -> Result<Option<RawBatch>>;
+    fn next_chunk(&mut self) -> Result<Option<Chunk<'a>>>;
 
-    /// Called once, after the last batch.
+    /// Called once, after the last chunk.
     fn finish(&mut self) -> FileFindings;
 }
 
-/// The reader that a contract asks for. `file` is the name used in findings.
+/// A file to read, under the name shown in findings.
+pub struct Delivered<'a> {
+    /// Name for findings and lineage.
+    pub name: &'a str,
+    /// Its bytes.
+    pub input: Box<dyn Read + Send + 'a>,
+    /// Where it lies, when it is a file of its own (Parquet is read from its end).
+    pub path: Option<&'a Path>,
+    /// It is a Delta: requests may modify and delete.
+    pub delta: bool,
+}
+
+/// The reader that the contracts of a document ask for. All have the same format.
 pub fn open<'a>(
-    contract: &'a Contract,
-    file: &str,
-    input: Box<dyn Read + Send + 'a>,
+    contracts: &[&'a Contract],
+    file: Delivered<'a>,
     limits: Limits,
-) -> Box<dyn RecordReader + 'a> {
-    match &contract.input.format {
-        Format::Csv { separator } => Box::new(csv::CsvReader::new(contract, file, input, *separator, limits)),
-        Format::Aaf { category } => Box::new(aaf::AafReader::new(contract, file, input, category, limits)),
-    }
-}
-
-/// Builders for the raw columns of a contract.
-struct RawColumns {
-    builders: Vec<RawColumn>,
-}
-
-enum RawColumn {
-    Text(StringBuilder),
-    List(ListBuilder<StringBuilder>),
-}
-
-impl RawColumns {
-    fn new(contract: &Contract) -> Self {
-        let builders = contract
-            .columns
-            .iter()
-            .map(|c| match c.kind {
-                ColumnType::List => RawColumn::List(ListBuilder::new(StringBuilder::new())),
-                _ => RawColumn::Text(StringBuilder::new()),
-            })
-            .collect();
-        RawColumns { builders }
-    }
-
-    /// Appends a value; the empty text is null.
-    fn push(&mut self, column: usize, value: Option<&str>) {
-        let value = value.filter(|v| !v.is_empty());
-        match self.builders.get_mut(column) {
-            Some(RawColumn::Text(b)) => b.append_option(value),
-            Some(RawColumn::List(b)) => match value {
-                Some(v) => b.append_value([Some(v)]),
-                None => b.append_null(),
-            },
-            None => {}
+) -> Box<dyn RecordReader<'a> + 'a> {
+    let Some(first) = contracts.first().copied() else {
+        return Box::new(sniff::Nothing);
+    };
+    match &first.input.format {
+        Format::Csv { separator } => Box::new(csv::CsvReader::new(first, file, *separator, limits)),
+        Format::Aaf { category, identifier, .. } => {
+            Box::new(aaf::AafReader::new(first, file, category, *identifier, limits))
         }
-    }
-
-    /// Appends several values to a list column; empty ones are dropped.
-    fn push_list<'a>(&mut self, column: usize, values: impl Iterator<Item = &'a str>) {
-        if let Some(RawColumn::List(b)) = self.builders.get_mut(column) {
-            let mut any = false;
-            for v in values.filter(|v| !v.is_empty()) {
-                b.values().append_value(v);
-                any = true;
-            }
-            b.append(any);
-        }
-    }
-
-    fn is_list(&self, column: usize) -> bool {
-        matches!(self.builders.get(column), Some(RawColumn::List(_)))
-    }
-
-    fn finish(&mut self) -> Vec<ArrayRef> {
-        self.builders
-            .iter_mut()
-            .map(|b| match b {
-                RawColumn::Text(b) => Arc::new(b.finish()) as ArrayRef,
-                RawColumn::List(b) => Arc::new(b.finish()) as ArrayRef,
-            })
-            .collect()
+        Format::Xml { .. } => Box::new(document::DocumentReader::new(contracts, file, limits)),
+        Format::NdJson => Box::new(ndjson::NdJsonReader::new(first, file, limits)),
+        Format::Parquet => Box::new(parquet::ParquetReader::new(first, file, limits)),
     }
 }
 
@@ -172,4 +187,12 @@ fn lossless(bytes: &[u8]) -> String {
         }
     }
     out
+}
+
+/// Names come from foreign files: shown only when they look like names.
+fn printable(name: &str) -> String {
+    let fits = !name.is_empty()
+        && name.len() <= 80
+        && name.chars().all(|c| c.is_alphanumeric() || matches!(c, '_' | '-' | '.' | ':' | ' ' | '/' | '@'));
+    if fits { name.to_owned() } else { "(nom illisible)".into() }
 }

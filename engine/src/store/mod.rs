@@ -9,13 +9,15 @@ mod current;
 pub mod files;
 mod ledger;
 mod parquet;
+mod spill;
 
 pub use current::current;
 pub use ledger::{
-    DeliveredFile, Delivery, IngestRow, Ledger, ListRow, Publication, Refusal, RunRow, SipRow, Snapshot,
-    StepRow,
+    DeliveredFile, Delivery, EditionRow, IngestRow, Ledger, ListRow, Publication, Refusal, RunRow, SipRow,
+    Snapshot, StepRow,
 };
-pub use parquet::{PartWriter, read_batches};
+pub use parquet::{Encoded, PartWriter, RowGroup, read_batches};
+pub use spill::Spill;
 
 use crate::domain::DigestReader;
 use crate::error::{Error, IoContext, Result};
@@ -37,6 +39,7 @@ pub struct Store {
 
 const FOLDERS: &[&str] = &[
     "received",
+    "nomenclatures",
     "tables",
     "quarantine",
     "reports",
@@ -89,6 +92,23 @@ impl Store {
         let mut store = Store { root: root.to_path_buf(), ledger, checked: RefCell::default(), _lock: lock };
         store.recover()?;
         Ok(store)
+    }
+
+    /// Nomenclatures imported on or before a date: of each table the last edition.
+    ///
+    /// # Errors
+    /// When an edition can no longer be read.
+    pub fn nomenclatures(&self, date: &str) -> Result<crate::nomenclature::Nomenclatures> {
+        let mut last = std::collections::BTreeMap::new();
+        for edition in self.ledger.editions(date)? {
+            last.insert(edition.table_name.clone(), edition);
+        }
+        let mut files = Vec::new();
+        for edition in last.into_values() {
+            let path = self.path(&edition.path);
+            files.push((edition.file, std::fs::read(&path).at(&path)?));
+        }
+        Ok(crate::nomenclature::Nomenclatures::from_files(&files).0)
     }
 
     /// Root folder.

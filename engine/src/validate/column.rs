@@ -1,29 +1,55 @@
 //! One column at a time: text to type, and every check that needs no other row.
 
+use super::checksum;
+use super::composite::part_fields;
+use super::short::Short;
 use crate::codes::Code;
-use crate::contract::{ColumnSpec, ColumnType, Personal};
+use crate::contract::{Checksum, ColumnSpec, ColumnType, Personal};
 use crate::domain::{AnneeScolaire, Uai, UaiFault, parse_duration_seconds, parse_time_seconds};
-use crate::nomenclature::{Table, Verdict};
+use crate::finding::Severity;
+use crate::nomenclature::{Table, Validity, Verdict, replaced_by};
 use arrow::array::{
     Array, ArrayRef, AsArray, BooleanBuilder, Date32Array, Date32Builder, Decimal128Builder, Int64Builder,
     StringArray, Time32SecondBuilder,
 };
 use arrow::datatypes::{DataType, TimeUnit};
 use chrono::{Days, NaiveDate};
+use std::collections::HashMap;
 use std::sync::Arc;
 
 /// A check that failed: row, code, French text.
 pub struct Fault {
     pub row: usize,
     pub code: Code,
+    /// Weight given by the contract; the code's own when it says nothing.
+    pub severity: Option<Severity>,
+    /// Name of the contract's rule.
+    pub rule: Option<Arc<str>>,
     pub message: String,
 }
 
+impl Fault {
+    /// A fault that weighs what its code weighs.
+    pub fn new(row: usize, code: Code, message: String) -> Self {
+        Fault { row, code, severity: None, rule: None, message }
+    }
+
+    /// Whether the record is set aside for it.
+    pub fn rejects(&self) -> bool {
+        self.severity.unwrap_or_else(|| self.code.severity()) >= Severity::Error
+    }
+}
+
 /// Arrow type of a checked column.
-pub fn arrow_type(kind: ColumnType) -> DataType {
-    match kind {
-        ColumnType::Text | ColumnType::AnneeScolaire => DataType::Utf8,
-        ColumnType::List => DataType::new_list(DataType::Utf8, true),
+pub fn arrow_type(spec: &ColumnSpec) -> DataType {
+    let text = || match spec.parts.is_empty() {
+        true => DataType::Utf8,
+        false => DataType::Struct(part_fields(spec)),
+    };
+    match spec.kind {
+        ColumnType::Text => text(),
+        ColumnType::AnneeScolaire => DataType::Utf8,
+        ColumnType::List => DataType::new_list(text(), true),
         ColumnType::Integer | ColumnType::Duration => DataType::Int64,
         ColumnType::Decimal { precision, scale } => DataType::Decimal128(precision, scale),
         ColumnType::Date => DataType::Date32,
@@ -76,7 +102,8 @@ pub fn check(spec: &ColumnSpec, raw: &ArrayRef, skip: &[bool], faults: &mut Vec<
                 faults.push(required(row));
             }
             if let Err((code, message)) = parse(value) {
-                faults.push(Fault { row, code, message });
+                let severity = spec.severity.filter(|_| code == Code::Range);
+                faults.push(Fault { severity, ..Fault::new(row, code, message) });
             }
         }
     };
@@ -84,7 +111,9 @@ pub fn check(spec: &ColumnSpec, raw: &ArrayRef, skip: &[bool], faults: &mut Vec<
         ColumnType::Text | ColumnType::List | ColumnType::AnneeScolaire => {
             for row in 0..text.len() {
                 if text.is_valid(row) {
-                    faults.extend(text_fault(spec, row, text.value(row)));
+                    if !skip.get(row).copied().unwrap_or(false) {
+                        faults.extend(text_fault(spec, row, text.value(row)));
+                    }
                 } else if spec.required && !skip.get(row).copied().unwrap_or(false) {
                     faults.push(required(row));
                 }
@@ -184,11 +213,29 @@ pub fn check_codes(
     faults: &mut Vec<Fault>,
 ) {
     let Some(codes) = &spec.codes else { return };
+    let mut seen: HashMap<Short, &[Validity], foldhash::fast::RandomState> = HashMap::default();
+    // Neighbours often share their day.
+    let mut last = (i32::MIN, default_date);
+    let mut day_of = |row: usize| match dates.filter(|d| d.is_valid(row)).map(|d| d.value(row)) {
+        Some(day) if day == last.0 => last.1,
+        Some(day) => {
+            last = (day, from_days(day).unwrap_or(default_date));
+            last.1
+        }
+        None => default_date,
+    };
     let mut judge = |row: usize, value: &str| -> bool {
         let part = codes.part.map_or(Some(value), |p| value.split('$').nth(p)).unwrap_or("");
         let code = codes.prefix.and_then(|n| part.get(..n)).unwrap_or(part);
-        let at =
-            dates.filter(|d| d.is_valid(row)).and_then(|d| from_days(d.value(row))).unwrap_or(default_date);
+        let at = day_of(row);
+        // The same few codes come back in every row.
+        let windows = match (table, Short::of(code)) {
+            (Some(t), Some(short)) => *seen.entry(short).or_insert_with(|| t.windows(code)),
+            _ => &[],
+        };
+        if windows.iter().any(|w| w.holds(at)) {
+            return true;
+        }
         let day = |d: NaiveDate| d.format("%d/%m/%Y");
         let (fault, text) = match table.map_or(Verdict::Unknown, |t| t.judge(code, at)) {
             Verdict::Valid => return true,
@@ -197,12 +244,18 @@ pub fn check_codes(
                 Code::BcnNotYetOpen,
                 format!("code de {} ouvert le {} seulement, jugé au {}", codes.table, day(d), day(at)),
             ),
-            Verdict::Closed(d) => (
+            Verdict::Closed { last_day, successors } => (
                 Code::BcnClosed,
-                format!("code de {} fermé depuis le {}, jugé au {}", codes.table, day(d), day(at)),
+                format!(
+                    "code de {} fermé depuis le {}{}, jugé au {}",
+                    codes.table,
+                    day(last_day),
+                    replaced_by(successors),
+                    day(at)
+                ),
             ),
         };
-        faults.push(Fault { row, code: fault, message: shown(spec, value, &text) });
+        faults.push(Fault { severity: spec.severity, ..Fault::new(row, fault, shown(spec, value, &text)) });
         false
     };
     if let Some(list) = raw.as_list_opt::<i32>() {
@@ -234,7 +287,7 @@ fn finish<T>(
 }
 
 fn required(row: usize) -> Fault {
-    Fault { row, code: Code::Required, message: "valeur obligatoire absente".into() }
+    Fault::new(row, Code::Required, "valeur obligatoire absente".into())
 }
 
 /// A message with the value, when it can be nothing but a code: the column says nothing about
@@ -254,9 +307,12 @@ fn shown(spec: &ColumnSpec, value: &str, text: &str) -> String {
 }
 
 fn text_fault(spec: &ColumnSpec, row: usize, value: &str) -> Option<Fault> {
-    let fault = |code, text: &str| Some(Fault { row, code, message: shown(spec, value, text) });
+    let fault = |code, text: &str| {
+        Some(Fault { severity: spec.severity, ..Fault::new(row, code, shown(spec, value, text)) })
+    };
     if spec.kind == ColumnType::AnneeScolaire && AnneeScolaire::parse(value).is_none() {
-        return fault(Code::TypeAnneeScolaire, "année scolaire attendue, par exemple 2025-2026");
+        let message = shown(spec, value, "année scolaire attendue, par exemple 2025-2026");
+        return Some(Fault::new(row, Code::TypeAnneeScolaire, message));
     }
     if spec.uai {
         match Uai::parse(value) {
@@ -272,6 +328,18 @@ fn text_fault(spec: &ColumnSpec, row: usize, value: &str) -> Option<Fault> {
     }
     if !spec.values.is_empty() && !spec.values.iter().any(|v| v == value) {
         return fault(Code::Enum, &format!("valeurs admises : {}", spec.values.join(", ")));
+    }
+    if !spec.parts.is_empty() && value.split('$').count() > spec.parts.len() {
+        return fault(
+            Code::CompositeParts,
+            &format!("{} parties au plus, séparées par « $ »", spec.parts.len()),
+        );
+    }
+    if let Some(kind) = spec.checksum
+        && !checksum::passes(kind, value)
+    {
+        let code = if kind == Checksum::Ine { Code::CheckIne } else { Code::CheckSiren };
+        return fault(code, "clé de contrôle fausse");
     }
     None
 }

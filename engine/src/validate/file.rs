@@ -1,33 +1,41 @@
-//! One file through reader and validator, into a sink. With two threads one parses while the
-//! other judges; batches keep their order, so the result is the same.
+//! One file through reader and judges, into a sink. Cutting the file into runs of records is
+//! sequential; parsing, judging and encoding a run is done by whoever is free; what comes out is
+//! taken in the order of the file, so that one thread or two give the same bytes.
 
-use super::judge::{Judged, Validator};
+use super::judge::{Judge, Judged};
 use crate::domain::AnneeScolaire;
 use crate::error::{Error, Result};
 use crate::finding::{Finding, Severity};
-use crate::source::{self, Limits, RawBatch};
-use arrow::record_batch::RecordBatch;
-use std::io::Read;
-use std::sync::Arc;
-use std::sync::mpsc::sync_channel;
+use crate::source::{self, Chunk, Delivered, Limits, RecordReader};
+use crate::store::{Encoded, RowGroup};
+use std::collections::BTreeMap;
+use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
+use std::sync::{Arc, Mutex};
 
-/// Takes what validation gives.
+/// Takes what validation gives, in the order of the file. `table` counts the document's contracts.
 pub trait Sink {
+    /// Whether accepted and rejected records are wanted; otherwise they are only counted.
+    fn wants_rows(&self) -> bool;
     /// Accepted records of a school year.
     ///
     /// # Errors
     /// When they cannot be written.
-    fn accepted(&mut self, year: AnneeScolaire, batch: &RecordBatch) -> Result<()>;
+    fn accepted(&mut self, table: usize, year: AnneeScolaire, rows: Encoded) -> Result<()>;
     /// Rejected records.
     ///
     /// # Errors
     /// When they cannot be written.
-    fn rejected(&mut self, batch: &RecordBatch) -> Result<()>;
+    fn rejected(&mut self, table: usize, rows: Encoded) -> Result<()>;
     /// A finding.
-    fn finding(&mut self, finding: Finding);
+    fn finding(&mut self, table: usize, finding: Finding);
+    /// What else the batch says; its records were taken already.
+    ///
+    /// # Errors
+    /// When it cannot be kept.
+    fn side(&mut self, table: usize, judged: Judged) -> Result<()>;
 }
 
-/// Counts of one file.
+/// Counts of one file or table.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct FileOutcome {
     /// Records read.
@@ -40,72 +48,203 @@ pub struct FileOutcome {
     pub refused: bool,
 }
 
-/// Validates a file.
+impl FileOutcome {
+    /// Adds another.
+    pub fn add(&mut self, other: FileOutcome) {
+        self.read += other.read;
+        self.accepted += other.accepted;
+        self.rejected += other.rejected;
+        self.refused |= other.refused;
+    }
+}
+
+/// What a file as a whole said.
+pub struct FileSaid {
+    /// Counts by table.
+    pub tables: Vec<FileOutcome>,
+    /// What the file says of itself.
+    pub metadata: Vec<(String, String)>,
+}
+
+/// How much of the machine a validation may use, and the bounds of its input.
+#[derive(Debug, Clone, Copy)]
+pub struct Means {
+    /// Threads that parse, judge and encode.
+    pub threads: usize,
+    /// Bounds.
+    pub limits: Limits,
+}
+
+/// A judged and encoded run of records.
+struct Done {
+    table: usize,
+    judged: Judged,
+    accepted: Vec<(AnneeScolaire, Encoded)>,
+    rejected: Option<(u64, Encoded)>,
+}
+
+/// Validates a file. `bases` are the records of each table in the files before.
 ///
 /// # Errors
 /// When reading or writing fails; what is wrong in the file goes to the sink as findings.
 pub fn validate_file<'a>(
-    validator: &mut Validator<'a>,
-    file: &str,
-    input: Box<dyn Read + Send + 'a>,
-    limits: Limits,
-    threads: usize,
+    judges: &[Judge<'a>],
+    file: Delivered<'_>,
+    bases: &[u64],
+    means: Means,
     sink: &mut dyn Sink,
-) -> Result<FileOutcome> {
-    let name: Arc<str> = file.into();
-    let mut reader = source::open(validator.contract(), file, input, limits);
-    let mut outcome = FileOutcome::default();
-    if threads < 2 {
-        while let Some(batch) = reader.next_batch()? {
-            take(validator, &name, batch, &mut outcome, sink)?;
+) -> Result<FileSaid> {
+    let name: Arc<str> = file.name.into();
+    let contracts: Vec<_> = judges.iter().map(Judge::contract).collect();
+    let mut reader = source::open(&contracts, file, means.limits);
+    let mut outcomes = vec![FileOutcome::default(); judges.len()];
+    let work = Work { judges, bases, name: &name, encode: sink.wants_rows() };
+    if means.threads < 2 {
+        while let Some(chunk) = reader.next_chunk()? {
+            take(work.run(chunk)?, &mut outcomes, sink)?;
         }
     } else {
-        std::thread::scope(|scope| -> Result<()> {
-            let reader = &mut reader;
-            let (sender, receiver) = sync_channel::<Result<RawBatch>>(4);
-            let parser = scope.spawn(move || {
-                while let Some(batch) = reader.next_batch().transpose() {
-                    let failed = batch.is_err();
-                    if sender.send(batch).is_err() || failed {
-                        break;
-                    }
-                }
-            });
-            for batch in receiver {
-                take(validator, &name, batch?, &mut outcome, sink)?;
-            }
-            parser.join().map_err(|_| Error::Corrupt("le lecteur s'est arrêté sans le dire".into()))
-        })?;
+        parallel(&work, reader.as_mut(), means.threads, &mut outcomes, sink)?;
     }
     let end = reader.finish();
     for finding in end.findings.into_iter().chain(end.refusal) {
-        outcome.refused |= finding.severity == Severity::Refusal;
-        sink.finding(finding);
+        let refused = finding.severity == Severity::Refusal;
+        outcomes.iter_mut().for_each(|o| o.refused |= refused);
+        sink.finding(0, finding);
     }
-    validator.end_file(outcome.read);
-    if outcome.read != outcome.accepted + outcome.rejected {
-        return Err(Error::Corrupt(format!("{file} : lus ≠ acceptés + rejetés")));
+    if outcomes.iter().any(|o| o.read != o.accepted + o.rejected) {
+        return Err(Error::Corrupt(format!("{name} : lus ≠ acceptés + rejetés")));
     }
-    Ok(outcome)
+    Ok(FileSaid { tables: outcomes, metadata: end.metadata })
 }
 
-fn take(
-    validator: &mut Validator<'_>,
-    name: &Arc<str>,
-    batch: RawBatch,
-    outcome: &mut FileOutcome,
+struct Work<'w, 'a> {
+    judges: &'w [Judge<'a>],
+    bases: &'w [u64],
+    name: &'w Arc<str>,
+    encode: bool,
+}
+
+impl Work<'_, '_> {
+    fn run(&self, chunk: Chunk<'_>) -> Result<Done> {
+        let raw = chunk.parse();
+        let table = raw.table;
+        let judge = self.judges.get(table).ok_or_else(|| Error::Corrupt("table sans contrat".into()))?;
+        let base = self.bases.get(table).copied().unwrap_or(0);
+        let mut judged = judge.judge(self.name, base, raw)?;
+        let (accepted, rejected) = (std::mem::take(&mut judged.accepted), judged.rejected.take());
+        let rejected_records = judged.read - judged.accepted_count;
+        let encode = |batch: &arrow::record_batch::RecordBatch| match self.encode {
+            true => RowGroup::encode(batch),
+            false => Ok(Encoded::counted(batch.num_rows())),
+        };
+        Ok(Done {
+            table,
+            accepted: accepted.iter().map(|(y, b)| Ok((*y, encode(b)?))).collect::<Result<_>>()?,
+            rejected: rejected.map(|b| Ok::<_, Error>((rejected_records, encode(&b)?))).transpose()?,
+            judged,
+        })
+    }
+}
+
+/// Workers take the next run under a lock; a permit a run bounds what waits to be written.
+fn parallel<'r>(
+    work: &Work<'_, '_>,
+    reader: &mut (dyn RecordReader<'r> + 'r),
+    threads: usize,
+    outcomes: &mut [FileOutcome],
     sink: &mut dyn Sink,
 ) -> Result<()> {
-    let Judged { accepted, rejected, findings, read, accepted_count } = validator.judge(name, batch)?;
-    outcome.read += read;
-    outcome.accepted += accepted_count;
-    if let Some(batch) = rejected {
-        outcome.rejected += batch.num_rows() as u64;
-        sink.rejected(&batch)?;
+    let source = Mutex::new((reader, 0_u64, false));
+    let (permit, permits) = sync_channel::<()>(threads + 1);
+    let permits = Mutex::new(permits);
+    for _ in 0..=threads {
+        let _ = permit.send(());
     }
-    for (year, batch) in accepted {
-        sink.accepted(year, &batch)?;
+    let (done, ready) = sync_channel::<(u64, Result<Done>)>(threads + 1);
+    std::thread::scope(|scope| {
+        for _ in 0..threads {
+            let (done, source, permits) = (done.clone(), &source, &permits);
+            scope.spawn(move || worker(work, source, permits, &done));
+        }
+        drop(done);
+        let mut next = 0;
+        let mut early: BTreeMap<u64, Done> = BTreeMap::new();
+        let mut failure = None;
+        for (number, result) in ready {
+            match result {
+                Ok(d) => {
+                    early.insert(number, d);
+                }
+                Err(e) => {
+                    failure.get_or_insert(e);
+                }
+            }
+            while let Some(d) = early.remove(&next).filter(|_| failure.is_none()) {
+                next += 1;
+                if let Err(e) = take(d, outcomes, sink) {
+                    failure = Some(e);
+                }
+                let _ = permit.try_send(());
+            }
+            if failure.is_some() {
+                if let Ok(mut source) = source.lock() {
+                    source.2 = true;
+                }
+                // Wakes whoever waits for a permit, so that it sees the end.
+                for _ in 0..threads {
+                    let _ = permit.try_send(());
+                }
+            }
+        }
+        failure.map_or(Ok(()), Err)
+    })
+}
+
+type Source<'s, 'r> = Mutex<(&'s mut (dyn RecordReader<'r> + 'r), u64, bool)>;
+
+fn worker(
+    work: &Work<'_, '_>,
+    source: &Source<'_, '_>,
+    permits: &Mutex<Receiver<()>>,
+    done: &SyncSender<(u64, Result<Done>)>,
+) {
+    loop {
+        let waited = permits.lock().is_ok_and(|p| p.recv().is_ok());
+        let Ok(mut held) = source.lock() else { break };
+        if !waited || held.2 {
+            break;
+        }
+        let chunk = held.0.next_chunk().transpose();
+        let number = held.1;
+        held.1 += 1;
+        let Some(chunk) = chunk else {
+            held.2 = true;
+            // Whoever else waits for a permit must wake up to see the end.
+            break;
+        };
+        held.2 |= chunk.is_err();
+        drop(held);
+        let result = chunk.and_then(|c| work.run(c));
+        if done.send((number, result)).is_err() {
+            break;
+        }
     }
-    findings.into_iter().for_each(|f| sink.finding(f));
-    Ok(())
+}
+
+fn take(done: Done, outcomes: &mut [FileOutcome], sink: &mut dyn Sink) -> Result<()> {
+    let Done { table, mut judged, accepted, rejected } = done;
+    if let Some(outcome) = outcomes.get_mut(table) {
+        outcome.read += judged.read;
+        outcome.accepted += judged.accepted_count;
+        outcome.rejected += rejected.as_ref().map_or(0, |(n, _)| *n);
+    }
+    if let Some((_, rows)) = rejected {
+        sink.rejected(table, rows)?;
+    }
+    for (year, rows) in accepted {
+        sink.accepted(table, year, rows)?;
+    }
+    std::mem::take(&mut judged.findings).into_iter().for_each(|f| sink.finding(table, f));
+    sink.side(table, judged)
 }

@@ -1,61 +1,97 @@
-//! Keys already taken in a delivery, in 16 bytes each: 96 bits of hash and the record number.
-//! Two different keys collide with a probability of 10⁻¹⁵ at ten million keys; a collision would
-//! quarantine a right record, never lose it.
+//! Unique keys of a delivery, whatever its size, in bounded memory.
+//!
+//! Which record of a key is kept may not depend on the order of the rows: of records that are the
+//! same in every column one is kept (the first, so that the report points at the copies); records
+//! of one key that differ are all set aside, since nothing says which one is right.
+//!
+//! Keys are compared by 128 bits of hash: at a hundred million keys two different ones collide with
+//! a probability of 10⁻²³, and a collision would quarantine right records, never lose one.
 
+use crate::error::Result;
+use crate::store::Spill;
+use foldhash::quality::RandomState;
 use std::collections::HashMap;
-use std::hash::{BuildHasherDefault, DefaultHasher, Hash, Hasher};
+use std::hash::{BuildHasher, Hash, Hasher};
+use std::sync::LazyLock;
 
-/// The 64-bit half of the hash is the map's key: hashing it again would waste time.
-#[derive(Default)]
-struct Identity(u64);
-
-impl Hasher for Identity {
-    fn finish(&self) -> u64 {
-        self.0
-    }
-    fn write(&mut self, bytes: &[u8]) {
-        for b in bytes {
-            self.0 = self.0.rotate_left(8) ^ u64::from(*b);
-        }
-    }
-    fn write_u64(&mut self, n: u64) {
-        self.0 = n;
-    }
+/// A record's claim on its key.
+#[derive(Debug, Clone, Copy)]
+pub struct Claim {
+    /// Hash of the key.
+    pub key: u128,
+    /// Hash of the whole record.
+    pub content: u64,
+    /// Number of the record in the delivery's table.
+    pub ordinal: u64,
 }
 
-/// Remembers keys.
-#[derive(Default)]
-pub struct KeySet {
-    /// Low hash → high 32 bits of the second hash, and the record (32 bits each).
-    seen: HashMap<u64, (u32, u32), BuildHasherDefault<Identity>>,
-    /// Keys whose low hash was taken by another key: next to never used.
-    overflow: HashMap<(u64, u32), u32>,
+/// Why a record loses its key.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Loser {
+    /// A copy of this record.
+    Copy(u64),
+    /// One of several different records; the first of them.
+    Conflict(u64),
 }
 
-impl KeySet {
-    /// The record that took this key before, if any; otherwise it is now taken by `record`.
-    pub fn claim<'k>(&mut self, parts: impl Iterator<Item = &'k str> + Clone, record: u64) -> Option<u64> {
-        let (low, high) = (hash(1, parts.clone()), (hash(2, parts) >> 32) as u32);
-        let record = u32::try_from(record).unwrap_or(u32::MAX);
-        match self.seen.get(&low) {
-            None => {
-                self.seen.insert(low, (high, record));
-                None
-            }
-            Some((h, first)) if *h == high => Some(u64::from(*first)),
-            Some(_) => match self.overflow.get(&(low, high)) {
-                Some(first) => Some(u64::from(*first)),
-                None => {
-                    self.overflow.insert((low, high), record);
-                    None
+/// Claims of a delivery, to be settled when all are known.
+#[derive(Default)]
+pub struct KeyLog {
+    spill: Spill<32>,
+}
+
+impl KeyLog {
+    /// Adds a claim.
+    ///
+    /// # Errors
+    /// When the temporary folder is full.
+    pub fn add(&mut self, claim: Claim) -> Result<()> {
+        let mut record = [0; 32];
+        let parts = claim
+            .key
+            .to_be_bytes()
+            .into_iter()
+            .chain(claim.ordinal.to_be_bytes())
+            .chain(claim.content.to_be_bytes());
+        record.iter_mut().zip(parts).for_each(|(to, from)| *to = from);
+        self.spill.add(record)
+    }
+
+    /// Records that lose their key, by ordinal.
+    ///
+    /// # Errors
+    /// When the temporary files cannot be read.
+    pub fn settle(self) -> Result<HashMap<u64, Loser>> {
+        let mut losers = HashMap::new();
+        self.spill.each_partition(|records| {
+            for same in records.chunk_by(|a, b| a.first_chunk::<16>() == b.first_chunk::<16>()) {
+                let [first, rest @ ..] = same else { continue };
+                if rest.is_empty() {
+                    continue;
                 }
-            },
-        }
+                let ordinal = |r: &[u8; 32]| number(r.get(16..24));
+                let content = |r: &[u8; 32]| number(r.get(24..32));
+                let copies = rest.iter().all(|r| content(r) == content(first));
+                let why = if copies { Loser::Copy(ordinal(first)) } else { Loser::Conflict(ordinal(first)) };
+                let lost = if copies { rest } else { same };
+                losers.extend(lost.iter().map(|r| (ordinal(r), why)));
+            }
+            Ok(())
+        })?;
+        Ok(losers)
     }
 }
 
-fn hash<'k>(salt: u8, parts: impl Iterator<Item = &'k str>) -> u64 {
-    let mut hasher = DefaultHasher::new();
+fn number(bytes: Option<&[u8]>) -> u64 {
+    bytes.and_then(|b| b.try_into().ok()).map_or(0, u64::from_be_bytes)
+}
+
+/// Hashes of this process: nobody outside can prepare values that collide.
+static STATE: LazyLock<RandomState> = LazyLock::new(RandomState::default);
+
+/// 64-bit hash of texts whose borders count. It holds for this process only.
+pub fn hash64<'k>(salt: u8, parts: impl Iterator<Item = &'k str>) -> u64 {
+    let mut hasher = STATE.build_hasher();
     hasher.write_u8(salt);
     for part in parts {
         part.hash(&mut hasher);
@@ -63,16 +99,40 @@ fn hash<'k>(salt: u8, parts: impl Iterator<Item = &'k str>) -> u64 {
     hasher.finish()
 }
 
+/// 128-bit hash of a key.
+pub fn hash_key<'k>(parts: impl Iterator<Item = &'k str> + Clone) -> u128 {
+    (u128::from(hash64(1, parts.clone())) << 64) | u128::from(hash64(2, parts))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
 
+    fn settle(records: &[(&str, &str)]) -> Vec<(u64, Loser)> {
+        let mut log = KeyLog::default();
+        for (i, (key, content)) in records.iter().enumerate() {
+            let key = hash_key(std::iter::once(*key));
+            log.add(Claim { key, content: hash64(3, std::iter::once(*content)), ordinal: i as u64 }).unwrap();
+        }
+        let mut losers: Vec<_> = log.settle().unwrap().into_iter().collect();
+        losers.sort_by_key(|(o, _)| *o);
+        losers
+    }
+
     #[test]
-    fn the_second_claim_is_told_who_came_first_and_borders_count() {
-        let mut k = KeySet::default();
-        assert_eq!(k.claim(["a", "bc"].into_iter(), 1), None);
-        assert_eq!(k.claim(["ab", "c"].into_iter(), 2), None);
-        assert_eq!(k.claim(["a", "bc"].into_iter(), 3), Some(1));
-        assert_eq!(k.claim(["ab", "c"].into_iter(), 4), Some(2));
+    fn copies_leave_the_first_and_conflicts_leave_none() {
+        assert_eq!(
+            settle(&[("a", "x"), ("b", "x"), ("a", "x"), ("a", "x")]),
+            [(2, Loser::Copy(0)), (3, Loser::Copy(0))]
+        );
+        assert_eq!(
+            settle(&[("a", "x"), ("b", "x"), ("a", "y"), ("a", "x")]),
+            [(0, Loser::Conflict(0)), (2, Loser::Conflict(0)), (3, Loser::Conflict(0))]
+        );
+    }
+
+    #[test]
+    fn borders_of_key_parts_count() {
+        assert_ne!(hash_key(["a", "bc"].into_iter()), hash_key(["ab", "c"].into_iter()));
     }
 }

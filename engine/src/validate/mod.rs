@@ -1,15 +1,32 @@
 //! From raw columns to accepted tables and quarantine: every record ends in exactly one of them.
 
+mod aggregate;
+mod assort;
+mod checksum;
 mod column;
+mod composite;
+mod delivery;
 mod file;
 mod judge;
 mod keys;
 mod log;
+mod pass;
+mod profile;
+mod references;
+mod repair;
+mod rule;
+mod short;
 
+pub use assort::{Assorted, Contents, Lot, Unit, assort, is_delta, look};
 pub use column::{days, from_days};
-pub use file::{FileOutcome, Sink, validate_file};
-pub use judge::{Judged, Validator, accepted_schema, quarantine_schema};
-pub use log::{CodeCount, FindingLog};
+pub use composite::as_text as composite_text;
+pub use delivery::{FileResult, LotResult, Shelf, TableResult, Terms, target, validate_delivery};
+pub use file::{FileOutcome, Means};
+pub use judge::{Target, accepted_schema, quarantine_schema};
+pub use log::{CodeCount, FindingLog, RuleCount};
+pub use profile::{ColumnProfile, Drift, drift};
+pub use references::{Found, References, reference_hash};
+pub use rule::{check_types, sql_columns};
 
 use crate::contract::Contract;
 use crate::domain::Calendar;

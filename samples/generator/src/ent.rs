@@ -84,6 +84,21 @@ fn address(row: &mut Row, lines: &str, sent: bool) {
     };
 }
 
+/// An invented SIRET whose check figure is right (Luhn).
+fn siret(number: u64) -> String {
+    let body = format!("1909600{number:06}");
+    let sum: u32 = body
+        .bytes()
+        .rev()
+        .enumerate()
+        .map(|(i, b)| {
+            let n = u32::from(b - b'0') * if i % 2 == 0 { 2 } else { 1 };
+            if n > 9 { n - 9 } else { n }
+        })
+        .sum();
+    format!("{body}{}", (10 - sum % 10) % 10)
+}
+
 fn etablissements(night: &mut Night, world: &World, year: &Year) -> Result<()> {
     let table = table(year, "categorieStructure", "EtabEducNat", ETABLISSEMENT, faults::ETABLISSEMENT);
     let mut out = Output::new(night, table);
@@ -106,7 +121,7 @@ fn etablissements(night: &mut Night, world: &World, year: &Year) -> Result<()> {
         }
         let id = school.id();
         let row = out.row();
-        row.put(id).put(&school.uai).put(format_args!("1909600{:07}", school.number));
+        row.put(id).put(&school.uai).put(siret(school.number));
         row.put(format_args!("{kind}$de l'Exemple & de l'Invention n° {}$Exempleville", school.number + 1));
         row.put(label).put(code).put("EDUCATION NATIONALE").put("PU").none();
         row.put(format_args!("{} avenue de l'Exemple", school.number + 1)).put("96000").put("Exempleville");

@@ -173,7 +173,7 @@ pub const PROFILS: &[Recipe] = &[
     r("TYPE_DATE", "debutsemaine", Set("01/09/2025")),
     r("CSV_FIELD_COUNT", "", ExtraField),
     r("ENC_INVALID", "commune", ForeignByte),
-    r("KEY_DUPLICATE", "debutsemaine", CopyOfEarlier),
+    r("KEY_DUPLICATE", "uai", CopyOfEarlier),
 ];
 
 /// Audience by device.
@@ -181,7 +181,7 @@ pub const APPAREILS: &[Recipe] = &[
     r("TYPE_INTEGER", "visites_chrome", Set("1 204")),
     r("ENC_INVALID", "commune", ForeignByte),
     r("TYPE_DURATION", "duree_smartphone", Set("00:61:00")),
-    r("KEY_DUPLICATE", "debutsemaine", CopyOfEarlier),
+    r("KEY_DUPLICATE", "uai", CopyOfEarlier),
     r("REQUIRED", "academie", Set("")),
     r("UAI_FORMAT", "uai", Set("0960001")),
 ];

@@ -16,6 +16,7 @@ mod nomenclature;
 mod output;
 mod people;
 mod plan;
+mod references;
 mod rng;
 mod scope;
 mod world;
@@ -93,9 +94,11 @@ fn run(args: Args) -> Result<()> {
             None => dnma::write(&mut night, &world)?,
         }
     }
+    // Last: what refers to a record depends on every fault of its delivery.
+    references::tell(&mut night)?;
     night.finish()?;
-    let wrong: u64 = night.findings.values().sum();
-    eprintln!("{} records, {wrong} wrong", night.records);
+    let told: u64 = night.findings.values().sum();
+    eprintln!("{} records, {} wrong, {} warnings", night.records, night.wrong, told - night.wrong);
     for (code, count) in &night.findings {
         eprintln!("{count:8} {code}");
     }
@@ -106,16 +109,17 @@ fn run(args: Args) -> Result<()> {
 mod tests {
     use super::*;
 
+    fn text_of(name: &str) -> String {
+        let path = format!("{}/../../engine/contracts/{name}.toml", env!("CARGO_MANIFEST_DIR"));
+        std::fs::read_to_string(path).unwrap()
+    }
+
     /// Column names of a shipped contract.
     fn contract(name: &str) -> Vec<String> {
-        let path = format!("{}/../../engine/contracts/{name}.toml", env!("CARGO_MANIFEST_DIR"));
-        let text = std::fs::read_to_string(path).unwrap();
+        let text = text_of(name);
         let (_, columns) = text.split_once("[[column]]").unwrap();
-        columns
-            .lines()
-            .filter_map(|l| l.strip_prefix("name = \"")?.strip_suffix('"'))
-            .map(str::to_owned)
-            .collect()
+        let names = columns.split("[[column]]").map(|c| c.lines().find_map(|l| l.strip_prefix("name = ")));
+        names.map(|n| n.unwrap().trim_matches('"').to_owned()).collect()
     }
 
     #[test]
@@ -134,11 +138,59 @@ mod tests {
             ("scope_seances", list(scope::SEANCES)),
             ("scope_appartenances", list(scope::APPARTENANCES)),
             ("scope_enseignants", list(scope::ENSEIGNANTS)),
-            ("dnma_profils", dnma::profil_columns()),
-            ("dnma_appareils", dnma::appareil_columns()),
             ("crdc_droits", list(crdc::DROITS)),
         ] {
             assert_eq!(ours, contract(name), "{name}");
         }
+        // Wide files: a column a measure and item, which the contract turns into rows.
+        for (name, ours) in
+            [("dnma_profils", dnma::profil_columns()), ("dnma_appareils", dnma::appareil_columns())]
+        {
+            let (keys, measures) = ours.split_at(dnma::KEYS.len());
+            assert_eq!(keys, &contract(name)[..keys.len()], "{name}");
+            let text = text_of(name);
+            let known = text.lines().find_map(|l| l.strip_prefix("known = [")).unwrap();
+            for column in measures {
+                let (measure, item) = column.split_once('_').unwrap();
+                assert!(contract(name).iter().any(|c| c == measure), "{name}: {measure}");
+                assert!(known.contains(&format!("\"{item}\"")), "{name}: {item}");
+            }
+        }
+    }
+    #[test]
+    fn links_are_those_of_the_contracts() {
+        let tables = [
+            "ent_eleve",
+            "ent_etablissement",
+            "ent_matiere",
+            "ent_mef",
+            "ent_personnel",
+            "ent_responsable",
+            "scope_appartenances",
+            "scope_enseignants",
+            "scope_seances",
+            "scope_services",
+            "scope_structures",
+        ];
+        let mut theirs = Vec::new();
+        for table in tables {
+            let mut column = String::new();
+            for line in text_of(table).lines() {
+                if let Some(name) = line.strip_prefix("name = ") {
+                    column = name.trim_matches('"').to_owned();
+                } else if let Some(link) = line.strip_prefix("references = ") {
+                    theirs.push(format!("{table}.{column} {link}"));
+                }
+            }
+        }
+        let ours: Vec<String> = references::LINKS
+            .iter()
+            .map(|l| {
+                let part = l.part.map(|p| format!(", part = {p}")).unwrap_or_default();
+                let to = format!("table = \"{}\", column = \"{}\"{part}", l.target, l.key);
+                format!("{}.{} {{ {to}, severity = \"warning\" }}", l.table, l.column)
+            })
+            .collect();
+        assert_eq!(ours, theirs);
     }
 }

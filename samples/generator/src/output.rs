@@ -3,7 +3,7 @@
 use crate::faults::{Act, Recipe};
 use crate::frame::{Frame, Row, Table, lines};
 use crate::rng::{Purpose, Rng};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::fs::File;
 use std::io::{BufWriter, Write};
 use std::path::PathBuf;
@@ -22,8 +22,11 @@ pub struct Night {
     last_file: String,
     pub seed: u64,
     pub records: u64,
-    files: usize,
+    files: Vec<String>,
+    /// Records that the planted faults reject, by file.
+    rejected: HashMap<String, HashSet<u64>>,
     pub findings: BTreeMap<&'static str, u64>,
+    pub wrong: u64,
 }
 
 impl Night {
@@ -39,15 +42,30 @@ impl Night {
             last_file: String::new(),
             seed,
             records: 0,
-            files: 0,
+            files: Vec::new(),
+            rejected: HashMap::new(),
             findings: BTreeMap::new(),
+            wrong: 0,
         })
     }
 
     fn tell(&mut self, file: &str, line: u64, record: u64, recipe: &Recipe) -> Result<()> {
+        self.wrong += 1;
+        self.rejected.entry(file.to_owned()).or_default().insert(record);
+        self.warn(file, line, record, recipe.column, recipe.code)
+    }
+
+    /// Tells a finding that does not reject its record.
+    pub fn warn(
+        &mut self,
+        file: &str,
+        line: u64,
+        record: u64,
+        column: &str,
+        code: &'static str,
+    ) -> Result<()> {
         let comma = if self.findings.is_empty() { "" } else { "," };
-        *self.findings.entry(recipe.code).or_default() += 1;
-        let (column, code) = (recipe.column, recipe.code);
+        *self.findings.entry(code).or_default() += 1;
         // Names, columns and codes are plain ASCII: nothing to escape.
         write!(
             self.truth,
@@ -57,11 +75,26 @@ impl Night {
         Ok(())
     }
 
+    /// Files written, in the order of their names.
+    pub fn files(&self) -> &[String] {
+        &self.files
+    }
+
+    /// Where a file was written.
+    pub fn path(&self, file: &str) -> PathBuf {
+        self.dir.join(file)
+    }
+
+    /// Records of a file that must be rejected.
+    pub fn rejected(&self, file: &str) -> HashSet<u64> {
+        self.rejected.get(file).cloned().unwrap_or_default()
+    }
+
     pub fn finish(&mut self) -> Result<()> {
         self.truth.write_all(b"\n]}\n")?;
         self.truth.flush()?;
         // Parts of an earlier, bigger night would be read with this one.
-        if std::fs::read_dir(&self.dir)?.count() != self.files {
+        if std::fs::read_dir(&self.dir)?.count() != self.files.len() {
             eprintln!("{}: holds other files, which the truth does not cover", self.dir.display());
         }
         Ok(())
@@ -116,7 +149,7 @@ impl<'n> Output<'n> {
         writer.write_all(self.table.preamble.as_bytes())?;
         self.line = 1 + lines(self.table.preamble.as_bytes());
         self.night.last_file.clone_from(&file);
-        self.night.files += 1;
+        self.night.files.push(file.clone());
         let name_hash = file.bytes().fold(0_u64, |h, b| h.wrapping_mul(31).wrapping_add(u64::from(b)));
         self.rng = Rng::of(self.night.seed, Purpose::Faults, name_hash);
         self.due = CLEAN_START + self.rng.below(4);

@@ -12,7 +12,9 @@ use rusqlite::{Connection, OptionalExtension, Row, ToSql, Transaction};
 use std::path::Path;
 
 /// Version of the tables; a ledger of another version is not opened.
-const SCHEMA_VERSION: &str = "1";
+const SCHEMA_VERSION: &str = "2";
+/// What each version added to the one before it.
+const MIGRATIONS: &[(&str, &str, &str)] = &[("1", "2", include_str!("schema_2.sql"))];
 
 /// Open ledger.
 pub struct Ledger {
@@ -126,6 +128,16 @@ rows! {
         rows: i64, /// Digest.
         sha256: String,
     }
+    /// An edition of a nomenclature.
+    EditionRow {
+        /// BCN table.
+        table_name: String, /// Digest of the file.
+        sha256: String, /// Its name.
+        file: String, /// Where it is kept.
+        path: String, /// Logical date of the import.
+        imported_on: String, /// Codes.
+        codes: i64,
+    }
     /// A published version.
     Publication {
         /// Dataset.
@@ -165,8 +177,15 @@ impl Ledger {
         if !ledger.has_tables()? {
             let sql = include_str!("schema.sql");
             ledger.db.execute_batch(&format!(
-                "BEGIN;\n{sql}\nINSERT INTO meta VALUES ('schema_version', '{SCHEMA_VERSION}'), ('mirrored_seq', '0');\nCOMMIT;"
+                "BEGIN;\n{sql}\nINSERT INTO meta VALUES ('schema_version', '1'), ('mirrored_seq', '0');\nCOMMIT;"
             ))?;
+        }
+        for (from, to, sql) in MIGRATIONS {
+            if ledger.meta("schema_version")?.as_deref() == Some(from) {
+                ledger.db.execute_batch(&format!(
+                    "BEGIN;\n{sql}\nUPDATE meta SET value = '{to}' WHERE key = 'schema_version';\nCOMMIT;"
+                ))?;
+            }
         }
         ledger.check_version(path)?;
         Ok(ledger)
@@ -331,6 +350,66 @@ impl Ledger {
         self.all("SELECT * FROM ingests WHERE run_id = ? ORDER BY delivery_id", &[&run], IngestRow::read)
     }
 
+    /// Editions imported on or before a date, oldest first.
+    ///
+    /// # Errors
+    /// When the ledger cannot be read.
+    pub fn editions(&self, date: &str) -> Result<Vec<EditionRow>> {
+        self.all("SELECT * FROM editions WHERE imported_on <= ? ORDER BY seq", &[&date], EditionRow::read)
+    }
+
+    /// Quarantine files: (path, table, delivery, rows).
+    ///
+    /// # Errors
+    /// When the ledger cannot be read.
+    pub fn quarantines(&self) -> Result<Vec<(String, String, String, i64)>> {
+        self.all("SELECT * FROM quarantines ORDER BY table_name, delivery_id", &[], |r| {
+            Ok((get(r, "path")?, get(r, "table_name")?, get(r, "delivery_id")?, get(r, "rows")?))
+        })
+    }
+
+    /// How often the quarantine of a delivery was replayed with a result.
+    ///
+    /// # Errors
+    /// When the ledger cannot be read.
+    pub fn replays(&self, delivery: &str) -> Result<u64> {
+        let found = self.all(
+            "SELECT count(*) AS n FROM journal WHERE kind = 'quarantine_replayed' AND json_extract(payload, '$.delivery') = ?",
+            &[&delivery],
+            |r| get::<i64>(r, "n"),
+        )?;
+        Ok(found.first().map_or(0, |n| n.unsigned_abs()))
+    }
+
+    /// Date of the last delivery of a sender that was accepted.
+    ///
+    /// # Errors
+    /// When the ledger cannot be read.
+    pub fn state_date(&self, emitter: &str) -> Result<Option<String>> {
+        let found = self.all(
+            "SELECT max(d.delivery_date) AS day FROM deliveries d JOIN ingests i ON i.delivery_id = d.id
+             WHERE d.emitter = ? AND i.status = 'accepted'",
+            &[&emitter],
+            |r| get::<Option<String>>(r, "day"),
+        )?;
+        Ok(found.into_iter().next().flatten())
+    }
+
+    /// What the last accepted delivery of a sender before a date was worth, as JSON.
+    ///
+    /// # Errors
+    /// When the ledger cannot be read.
+    pub fn quality_before(&self, emitter: &str, date: &str) -> Result<Option<String>> {
+        let found = self.all(
+            "SELECT i.* FROM ingests i JOIN deliveries d ON d.id = i.delivery_id
+             WHERE d.emitter = ?1 AND d.delivery_date < ?2 AND i.status = 'accepted'
+             ORDER BY d.delivery_date DESC, d.id LIMIT 1",
+            &[&emitter, &date],
+            IngestRow::read,
+        )?;
+        Ok(found.into_iter().next().map(|r| r.quality))
+    }
+
     /// What became of a delivery.
     ///
     /// # Errors
@@ -441,7 +520,7 @@ impl Ledger {
     pub(super) fn abandoned(&self) -> Result<Vec<String>> {
         self.all(
             "SELECT path FROM pending WHERE path NOT IN (SELECT 'received/' || substr(sha256, 1, 2) || '/' || sha256 FROM files \
-             UNION ALL SELECT path FROM snapshots UNION ALL SELECT path FROM quarantines UNION ALL SELECT path FROM publications \
+             UNION ALL SELECT path FROM snapshots UNION ALL SELECT path FROM quarantines UNION ALL SELECT path FROM editions UNION ALL SELECT path FROM publications \
              UNION ALL SELECT 'certificates/' || dataset || '/' || version FROM publications \
              UNION ALL SELECT path FROM elimination_lists UNION ALL SELECT path FROM sips) ORDER BY path",
             &[],

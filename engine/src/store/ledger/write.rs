@@ -1,7 +1,8 @@
 //! Everything that changes the ledger: inside one transaction, all or nothing.
 
 use super::{
-    DeliveredFile, Delivery, IngestRow, ListRow, Publication, Refusal, RunRow, SipRow, Snapshot, StepRow,
+    DeliveredFile, Delivery, EditionRow, IngestRow, ListRow, Publication, Refusal, RunRow, SipRow, Snapshot,
+    StepRow,
 };
 use crate::error::Result;
 use crate::journal::NewEntry;
@@ -97,6 +98,31 @@ impl Tx<'_> {
             )?;
         }
         Ok(())
+    }
+
+    /// Records an edition of a nomenclature.
+    ///
+    /// # Errors
+    /// Those of the ledger.
+    pub fn edition(&self, row: &EditionRow) -> Result<()> {
+        self.settle()?;
+        row.insert(&self.0, "editions")
+    }
+
+    /// What was judged again takes the place of what was said of a delivery: its quality, its
+    /// quarantine, and the snapshots that it gained.
+    ///
+    /// # Errors
+    /// Those of the ledger.
+    pub fn replay(
+        &self,
+        row: &IngestRow,
+        snapshots: &[Snapshot],
+        quarantines: &[(String, String, i64, String)],
+    ) -> Result<()> {
+        self.0.execute("DELETE FROM quarantines WHERE delivery_id = ?", [&row.delivery_id])?;
+        self.0.execute("DELETE FROM ingests WHERE delivery_id = ?", [&row.delivery_id])?;
+        self.ingest(row, snapshots, quarantines)
     }
 
     /// Records a publication.

@@ -1,0 +1,290 @@
+//! Summaries of the accepted records, exact, in bounded memory: sums and distinct counts by groups.
+//! Each batch is summed up where it is judged; what is left to put together is small.
+
+use super::keys::hash64;
+use super::short::Short;
+use crate::contract::{AggregateSpec, Contract};
+use crate::error::{Error, Result};
+use crate::store::Spill;
+use arrow::array::{
+    Array, ArrayRef, AsArray, BooleanArray, Date32Array, Int64Array, StringArray, UInt64Array,
+};
+use arrow::datatypes::{DataType, Date32Type, Field, Int64Type, Schema};
+use arrow::record_batch::RecordBatch;
+use chrono::Datelike;
+use std::collections::HashMap;
+use std::sync::Arc;
+
+type Map<K, V> = HashMap<K, V, foldhash::fast::RandomState>;
+
+/// A summary of one batch. Groups are rows of codes, one code a group column.
+pub struct Partial {
+    months: Vec<i32>,
+    values: Vec<Vec<Option<String>>>,
+    /// Month and value codes of each group, one after the other.
+    keys: Vec<u32>,
+    /// Sums of each group, one after the other.
+    sums: Vec<i128>,
+    /// (group, distinct column, hash of the value).
+    distinct: Vec<(u32, u32, u64)>,
+}
+
+/// Sums up the accepted rows of a batch.
+pub fn partial(spec: &AggregateSpec, typed: &[ArrayRef], keep: &BooleanArray) -> Partial {
+    let mut out = Partial {
+        months: Vec::new(),
+        values: vec![Vec::new(); spec.by.len()],
+        keys: Vec::new(),
+        sums: Vec::new(),
+        distinct: Vec::new(),
+    };
+    let stride = spec.by.len() + 1;
+    let dates = spec.month_of.and_then(|i| typed.get(i)).and_then(|a| a.as_primitive_opt::<Date32Type>());
+    let texts: Vec<&StringArray> =
+        spec.by.iter().filter_map(|i| typed.get(*i)).filter_map(|a| a.as_string_opt::<i32>()).collect();
+    let sums: Vec<&Int64Array> = spec
+        .sum
+        .iter()
+        .filter_map(|i| typed.get(*i))
+        .filter_map(|a| a.as_primitive_opt::<Int64Type>())
+        .collect();
+    let counted: Vec<&StringArray> = spec
+        .count_distinct
+        .iter()
+        .filter_map(|i| typed.get(*i))
+        .filter_map(|a| a.as_string_opt::<i32>())
+        .collect();
+    let mut codes: Vec<Map<Option<Short>, u32>> = vec![Map::default(); texts.len()];
+    let mut long_codes: Vec<Map<&str, u32>> = vec![Map::default(); texts.len()];
+    let mut month_codes: HashMap<i32, u32> = HashMap::new();
+    let mut row_codes: Vec<u32> = Vec::with_capacity(texts.len());
+    let mut last_day = (i32::MIN, 0_u32);
+    let mut index: Map<u64, u32> = Map::default();
+    for row in (0..keep.len()).filter(|r| keep.value(*r)) {
+        let month = dates.map_or(0, |d| match d.is_valid(row).then(|| d.value(row)) {
+            Some(day) if day == last_day.0 => last_day.1,
+            Some(day) => {
+                let first = month_of(day);
+                let next = u32::try_from(month_codes.len()).unwrap_or(u32::MAX);
+                let code = *month_codes.entry(first).or_insert_with(|| {
+                    out.months.push(first);
+                    next
+                });
+                last_day = (day, code);
+                code
+            }
+            None => u32::MAX,
+        });
+        let mut group = u64::from(month) & 0xFFF;
+        row_codes.clear();
+        for (n, text) in texts.iter().enumerate() {
+            let value = text.is_valid(row).then(|| text.value(row));
+            let (Some(short), Some(long), Some(values)) =
+                (codes.get_mut(n), long_codes.get_mut(n), out.values.get_mut(n))
+            else {
+                continue;
+            };
+            let next = u32::try_from(values.len()).unwrap_or(u32::MAX);
+            let mut new = || {
+                values.push(value.map(str::to_owned));
+                next
+            };
+            let code = match (value, value.and_then(Short::of)) {
+                (Some(v), None) => *long.entry(v).or_insert_with(&mut new),
+                (_, key) => *short.entry(key).or_insert_with(&mut new),
+            };
+            row_codes.push(code);
+            group = group.wrapping_mul(0x1_0000_01B3).wrapping_add(u64::from(code));
+        }
+        let found = index.get(&group).copied().filter(|g| {
+            let at = *g as usize * stride;
+            let key = out.keys.get(at..at + stride).and_then(<[u32]>::split_first);
+            key.is_some_and(|(m, codes)| *m == month && codes == row_codes)
+        });
+        let group = found.unwrap_or_else(|| {
+            // A hash shared by two groups of a batch only makes a second entry, merged later.
+            let next = u32::try_from(out.keys.len() / stride).unwrap_or(u32::MAX);
+            index.insert(group, next);
+            out.keys.push(month);
+            out.keys.extend(&row_codes);
+            out.sums.resize(out.sums.len() + sums.len(), 0);
+            next
+        });
+        let at = group as usize * sums.len();
+        if let Some(totals) = out.sums.get_mut(at..at + sums.len()) {
+            for (total, column) in totals.iter_mut().zip(&sums) {
+                if column.is_valid(row) {
+                    *total += i128::from(column.value(row));
+                }
+            }
+        }
+        for (n, column) in (0_u32..).zip(&counted) {
+            if column.is_valid(row) {
+                out.distinct.push((group, n, hash64(7, std::iter::once(column.value(row)))));
+            }
+        }
+    }
+    out.distinct.sort_unstable();
+    out.distinct.dedup();
+    out
+}
+
+/// Days from 1970-01-01 to the first of the month of a day.
+fn month_of(day: i32) -> i32 {
+    super::from_days(day).and_then(|d| d.with_day(1)).map_or(day, super::days)
+}
+
+/// All batches together.
+pub struct Aggregate {
+    spec: AggregateSpec,
+    codes: Vec<Map<Option<String>, u32>>,
+    names: Vec<Vec<Option<String>>>,
+    groups: Map<Box<[u32]>, u32>,
+    /// First day of the month of each group.
+    months: Vec<Option<i32>>,
+    /// Value codes of each group, one after the other.
+    keys: Vec<u32>,
+    /// Sums of each group, one after the other.
+    sums: Vec<i128>,
+    distinct: Spill<16>,
+}
+
+impl Aggregate {
+    /// Nothing summed yet.
+    pub fn new(spec: &AggregateSpec) -> Self {
+        Aggregate {
+            spec: spec.clone(),
+            codes: vec![Map::default(); spec.by.len()],
+            names: vec![Vec::new(); spec.by.len()],
+            groups: Map::default(),
+            months: Vec::new(),
+            keys: Vec::new(),
+            sums: Vec::new(),
+            distinct: Spill::default(),
+        }
+    }
+
+    /// Adds a batch.
+    ///
+    /// # Errors
+    /// When the temporary folder is full.
+    pub fn add(&mut self, part: Partial) -> Result<()> {
+        let mut translate: Vec<Vec<u32>> = Vec::new();
+        for ((values, codes), names) in part.values.into_iter().zip(&mut self.codes).zip(&mut self.names) {
+            let of = values.into_iter().map(|v| {
+                let next = u32::try_from(codes.len()).unwrap_or(u32::MAX);
+                *codes.entry(v).or_insert_with_key(|v| {
+                    names.push(v.clone());
+                    next
+                })
+            });
+            translate.push(of.collect());
+        }
+        let mut ids = Vec::new();
+        let (stride, width) = (self.spec.by.len() + 1, self.spec.sum.len());
+        let mut key: Vec<u32> = Vec::with_capacity(stride);
+        for (n, group) in part.keys.chunks_exact(stride).enumerate() {
+            let (month, rest) = group.split_first().map_or((0, &[][..]), |(m, r)| (*m, r));
+            let month = part.months.get(month as usize).copied();
+            key.clear();
+            key.push(month.map_or(u32::MAX, i32::cast_unsigned));
+            key.extend(
+                rest.iter().zip(&translate).map(|(c, t)| t.get(*c as usize).copied().unwrap_or(u32::MAX)),
+            );
+            let id = match self.groups.get(key.as_slice()) {
+                Some(id) => *id,
+                None => {
+                    let next = u32::try_from(self.months.len()).unwrap_or(u32::MAX);
+                    self.groups.insert(key.clone().into_boxed_slice(), next);
+                    self.months.push(month);
+                    self.keys.extend(key.get(1..).unwrap_or_default());
+                    self.sums.resize(self.sums.len() + width, 0);
+                    next
+                }
+            };
+            let sums = part.sums.get(n * width..(n + 1) * width).unwrap_or_default();
+            let at = id as usize * width;
+            if let Some(totals) = self.sums.get_mut(at..at + width) {
+                totals.iter_mut().zip(sums).for_each(|(t, s)| *t += s);
+            }
+            ids.push(id);
+        }
+        for (group, column, hash) in part.distinct {
+            let id = ids.get(group as usize).copied().unwrap_or(u32::MAX);
+            let record = (u128::from(hash) << 64) | (u128::from(id) << 32) | u128::from(column);
+            self.distinct.add(record.to_be_bytes())?;
+        }
+        Ok(())
+    }
+
+    /// The summary, sorted by its groups.
+    ///
+    /// # Errors
+    /// When a sum does not fit 64 bits or the temporary files cannot be read.
+    pub fn finish(self, contract: &Contract) -> Result<RecordBatch> {
+        let (stride, width, counted) =
+            (self.spec.by.len(), self.spec.sum.len(), self.spec.count_distinct.len());
+        let mut counts = vec![0_u64; counted * self.months.len()];
+        self.distinct.each_partition(|records| {
+            for same in records.chunk_by(|a, b| a == b) {
+                let Some(record) = same.first().map(|r| u128::from_be_bytes(*r)) else { continue };
+                let (id, column) = ((record >> 32) as u32, record as u32);
+                if let Some(n) = counts.get_mut(id as usize * counted + column as usize) {
+                    *n += 1;
+                }
+            }
+            Ok(())
+        })?;
+        drop(self.groups);
+        // Groups are sorted by the ranks of their values: numbers, not copies of texts.
+        let ranks: Vec<Vec<u32>> = self.names.iter().map(|names| ranks(names)).collect();
+        let code = |g: usize, c: usize| self.keys.get(g * stride + c).copied().unwrap_or(u32::MAX) as usize;
+        let rank = |g: usize, c: usize| ranks.get(c).and_then(|r| r.get(code(g, c))).copied();
+        let text =
+            |g: usize, c: usize| self.names.get(c).and_then(|n| n.get(code(g, c))).and_then(|v| v.as_deref());
+        let mut order: Vec<usize> = (0..self.months.len()).collect();
+        order.sort_unstable_by(|a, b| {
+            let months = self.months.get(*a).cmp(&self.months.get(*b));
+            (0..stride).fold(months, |o, c| o.then_with(|| rank(*a, c).cmp(&rank(*b, c))))
+        });
+        let name = |i: &usize| contract.columns.get(*i).map_or("", |c| &*c.name);
+        let (mut fields, mut columns): (Vec<Field>, Vec<ArrayRef>) = (Vec::new(), Vec::new());
+        if let Some(date) = &self.spec.month_of {
+            fields.push(Field::new(format!("{}_mois", name(date)), DataType::Date32, true));
+            columns.push(Arc::new(Date32Array::from_iter(
+                order.iter().map(|g| self.months.get(*g).copied().flatten()),
+            )));
+        }
+        for (c, i) in self.spec.by.iter().enumerate() {
+            fields.push(Field::new(name(i), DataType::Utf8, true));
+            columns.push(Arc::new(StringArray::from_iter(order.iter().map(|g| text(*g, c)))));
+        }
+        for (n, i) in self.spec.sum.iter().enumerate() {
+            fields.push(Field::new(name(i), DataType::Int64, false));
+            let values = order.iter().map(|g| self.sums.get(g * width + n).copied().unwrap_or(0));
+            let values = values.map(|v| {
+                i64::try_from(v).map_err(|_| Error::Write(format!("somme de {} : plus de 64 bits", name(i))))
+            });
+            columns.push(Arc::new(Int64Array::from(values.collect::<Result<Vec<_>>>()?)));
+        }
+        for (n, i) in self.spec.count_distinct.iter().enumerate() {
+            fields.push(Field::new(format!("nb_{}", name(i)), DataType::UInt64, false));
+            let values = order.iter().map(|g| counts.get(g * counted + n).copied().unwrap_or(0));
+            columns.push(Arc::new(UInt64Array::from_iter_values(values)));
+        }
+        Ok(RecordBatch::try_new(Arc::new(Schema::new(fields)), columns)?)
+    }
+}
+
+/// Rank of each name in their order.
+fn ranks(names: &[Option<String>]) -> Vec<u32> {
+    let mut order: Vec<usize> = (0..names.len()).collect();
+    order.sort_by(|a, b| names.get(*a).cmp(&names.get(*b)));
+    let mut out = vec![0; names.len()];
+    for (rank, at) in (0..).zip(order) {
+        if let Some(slot) = out.get_mut(at) {
+            *slot = rank;
+        }
+    }
+    out
+}

@@ -1,0 +1,161 @@
+//! What a delivery holds: files and members of archives, sorted into lots by what they are.
+
+use crate::codes::Code;
+use crate::contract::Contract;
+use crate::domain::Digest;
+use crate::error::{IoContext, Result};
+use crate::finding::{Finding, Origin};
+use crate::receive::recognise;
+use crate::source::{ArchiveLimits, Head, Sniffed, each_member, is_plain};
+use chrono::NaiveDate;
+use std::collections::BTreeMap;
+use std::fs::File;
+use std::path::{Path, PathBuf};
+
+/// A delivered file, or a member of a delivered archive.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Unit {
+    /// The file on disk.
+    pub path: PathBuf,
+    /// Its name as delivered.
+    pub name: String,
+    /// For an archive: the member.
+    pub member: Option<String>,
+}
+
+impl Unit {
+    /// The name that says what it is: the member's, or the file's.
+    pub fn own_name(&self) -> &str {
+        self.member.as_deref().unwrap_or(&self.name)
+    }
+
+    /// As shown in findings: `archive.zip/member.xml`.
+    pub fn shown(&self) -> String {
+        match &self.member {
+            Some(m) => format!("{}/{m}", self.name),
+            None => self.name.clone(),
+        }
+    }
+}
+
+/// What a delivered path holds.
+pub struct Contents {
+    /// Files, with what they look like.
+    pub units: Vec<(Unit, Sniffed)>,
+    /// Why an archive is refused.
+    pub refusals: Vec<Finding>,
+    /// Digest of the delivered bytes, when they had to be read to their end.
+    pub sha256: Option<Digest>,
+}
+
+/// Looks into a delivered path: the beginning of a plain file, every member of an archive.
+///
+/// # Errors
+/// When it cannot be read.
+pub fn look(path: &Path, name: &str) -> Result<Contents> {
+    let unit = |member: Option<&str>| Unit {
+        path: path.to_path_buf(),
+        name: name.to_owned(),
+        member: member.map(str::to_owned),
+    };
+    let mut out = Contents { units: Vec::new(), refusals: Vec::new(), sha256: None };
+    if is_plain(path)? {
+        let file = File::open(path).at(path)?;
+        let head = Head::read(Box::new(file)).at(path)?;
+        out.units.push((unit(None), head.sniff()));
+        return Ok(out);
+    }
+    let said = each_member(path, &ArchiveLimits::default(), &mut |member, reader| {
+        let head = Head::read(reader).at(path)?;
+        out.units.push((unit(Some(member)), head.sniff()));
+        Ok(())
+    })?;
+    out.sha256 = Some(said.sha256);
+    let origin = Origin { file: name.into(), ..Origin::default() };
+    out.refusals =
+        said.refusals.into_iter().map(|f| Finding::new(f.code, origin.clone(), f.message)).collect();
+    if !out.refusals.is_empty() {
+        // Nothing of a refused archive is judged.
+        out.units.clear();
+    }
+    Ok(out)
+}
+
+/// Files of one kind in a delivery, and the tables that they feed.
+pub struct Lot<'a> {
+    /// One contract, or all those of an XML document.
+    pub contracts: Vec<&'a Contract>,
+    /// In the order of their names.
+    pub units: Vec<Unit>,
+    /// Requests may modify and delete.
+    pub delta: bool,
+}
+
+/// Files of one delivery, sorted into lots.
+pub struct Assorted<'a> {
+    /// Name of the delivery, by the convention on names; empty when there is none.
+    pub name: String,
+    /// Its date.
+    pub date: NaiveDate,
+    /// Its lots, by table.
+    pub lots: Vec<Lot<'a>>,
+}
+
+/// Sorts what was found into deliveries and lots, by the contracts given. A file that none of them
+/// is for is a refusal.
+pub fn assort<'a>(
+    contents: Vec<(Unit, Sniffed)>,
+    contracts: &[&'a Contract],
+    date: NaiveDate,
+    refusals: &mut Vec<Finding>,
+) -> Vec<Assorted<'a>> {
+    type Groups<'a> = BTreeMap<(NaiveDate, String), BTreeMap<(Vec<String>, bool), Lot<'a>>>;
+    let mut groups: Groups<'a> = BTreeMap::new();
+    for (unit, sniffed) in contents {
+        let chosen = sniffed.contracts(contracts, unit.own_name());
+        let Some(first) = chosen.first() else {
+            let origin = Origin { file: unit.shown().into(), ..Origin::default() };
+            let (code, message) = match sniffed {
+                Sniffed::Empty => (Code::RecvEmpty, "le fichier est vide"),
+                Sniffed::Xml { .. } => (Code::XmlRoot, "aucun contrat de la source n'a cette racine XML"),
+                _ => (
+                    Code::RecvName,
+                    "aucun contrat de la source ne correspond à ce fichier : ni par son nom, ni par ses colonnes",
+                ),
+            };
+            refusals.push(Finding::new(code, origin, message));
+            continue;
+        };
+        let named = recognise(std::slice::from_ref(first), unit.own_name())
+            .or_else(|| recognise(std::slice::from_ref(first), &unit.name));
+        let (name, day) = named.map_or((String::new(), date), |(_, n, d)| (n, d));
+        let delta = is_delta(&unit, &sniffed);
+        let names = chosen.iter().map(|c| c.name.clone()).collect();
+        let lots = groups.entry((day, name)).or_default();
+        lots.entry((names, delta))
+            .or_insert_with(|| Lot { contracts: chosen.clone(), units: Vec::new(), delta })
+            .units
+            .push(unit);
+    }
+    groups
+        .into_iter()
+        .map(|((date, name), lots)| Assorted {
+            name,
+            date,
+            lots: lots
+                .into_values()
+                .map(|mut l| {
+                    l.units.sort();
+                    l
+                })
+                .collect(),
+        })
+        .collect()
+}
+
+/// Whether requests may modify and delete: the name says so, or else the first requests do.
+pub fn is_delta(unit: &Unit, sniffed: &Sniffed) -> bool {
+    let name = unit.own_name();
+    name.contains("_Delta_")
+        || (!name.contains("_Complet_") && matches!(sniffed, Sniffed::Xml { delta: true, .. }))
+}

@@ -1,0 +1,50 @@
+//! Foreign keys: the values of a table, as hashes, with the days between which each holds.
+
+use super::keys::hash64;
+use std::collections::HashMap;
+
+/// Salt of the hashes of references.
+const SALT: u8 = 9;
+
+/// Values that may be referred to.
+#[derive(Debug, Default, Clone)]
+pub struct References {
+    values: HashMap<u64, Vec<(i32, i32)>, foldhash::fast::RandomState>,
+}
+
+/// What is asked of a set of references.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Found {
+    /// There, and open at the date.
+    Yes,
+    /// There, at other dates.
+    Closed,
+    /// Not there.
+    No,
+}
+
+/// Hash of a referred value, whose parts are the columns that make it.
+pub fn reference_hash<'v>(parts: impl Iterator<Item = &'v str>) -> u64 {
+    hash64(SALT, parts)
+}
+
+impl References {
+    /// Adds a value that holds between two days, both included (days since 1970-01-01).
+    pub fn add(&mut self, hash: u64, from: i32, to: i32) {
+        let windows = self.values.entry(hash).or_default();
+        if !windows.contains(&(from, to)) {
+            windows.push((from, to));
+        }
+    }
+
+    /// Looks a value up, at a day when there is one.
+    pub fn find(&self, hash: u64, day: Option<i32>) -> Found {
+        match self.values.get(&hash) {
+            None => Found::No,
+            Some(windows) => match day {
+                Some(d) if !windows.iter().any(|(from, to)| (*from..=*to).contains(&d)) => Found::Closed,
+                _ => Found::Yes,
+            },
+        }
+    }
+}
