@@ -211,3 +211,44 @@ fn rows_as_csv_ndjson_or_parquet_are_judged_alike() {
     writer.close().unwrap();
     assert_eq!(judge("parquet", &path), want);
 }
+
+#[test]
+fn the_guide_s_table_by_contract_alone_gives_what_the_guide_says() {
+    let folder = root().join("samples/exemple-contrat");
+    let want = expected(&folder);
+    let (csv, toml) = (
+        folder.join("restauration.csv").display().to_string(),
+        folder.join("restauration.toml").display().to_string(),
+    );
+    let out = tempfile::tempdir().unwrap();
+    let to = out.path().display().to_string();
+    let args =
+        ["validate", "restauration", &csv, "--contract", &toml, "--out", &to, "--report", &to, "--json"];
+    let said = cartulaire(&args).output().unwrap();
+    let report: Value = serde_json::from_slice(&said.stdout).unwrap();
+    let records = &report["files"][0]["records"];
+    for key in ["read", "accepted", "rejected"] {
+        assert_eq!(records[key], want[key], "{key}");
+    }
+    let short = |findings: &Value| -> BTreeSet<(String, u64, String)> {
+        findings
+            .as_array()
+            .unwrap()
+            .iter()
+            .map(|f| {
+                let text = |k: &str| f[k].as_str().unwrap().to_owned();
+                (text("code"), f["line"].as_u64().unwrap(), text("column"))
+            })
+            .collect()
+    };
+    assert_eq!(short(&report["findings"]), short(&want["findings"]));
+    let page = std::fs::read_to_string(out.path().join("index.html")).unwrap();
+    assert!(page.contains("<html lang=\"fr\"") && !page.contains("<script"));
+    let verdict = page.find("rejet").unwrap();
+    assert!(verdict < page.find("<table").unwrap(), "the verdict comes first");
+    // The guide quotes the contract and the rows as they are.
+    let guide = std::fs::read_to_string(root().join("LISEZMOI.md")).unwrap();
+    for line in std::fs::read_to_string(folder.join("restauration.csv")).unwrap().lines() {
+        assert!(guide.contains(line.trim_start_matches('\u{FEFF}')), "{line}");
+    }
+}

@@ -98,7 +98,8 @@ fn frictionless_accepts_both_packages_and_duckdb_reads_the_partitions() {
     let out = Command::new(&python).args(["-c", &sql]).output().unwrap();
     assert_eq!(
         String::from_utf8_lossy(&out.stdout).trim(),
-        "(15314, 2, True)",
+        // A wide line of DNMA is a row per item: more rows than records.
+        "(23822, 2, True)",
         "{}",
         String::from_utf8_lossy(&out.stderr)
     );

@@ -84,6 +84,8 @@ register! {
     Rule "RULE" Error "règle du contrat non respectée" "corrigez l'une des valeurs comparées dans l'application source";
     ReferenceUnknown "REFERENCE_UNKNOWN" Error "renvoi à un enregistrement absent" "vérifiez l'identifiant, ou livrez la table visée en même temps";
     ReferenceClosed "REFERENCE_CLOSED" Error "renvoi à un enregistrement qui n'est pas ouvert à cette date" "vérifiez les dates des deux enregistrements";
+    CountMismatch "COUNT_MISMATCH" Warning "nombre déclaré différent du nombre d'enregistrements" "comparez l'effectif déclaré aux appartenances de la livraison";
+    Overlap "OVERLAP" Warning "périodes qui se chevauchent" "vérifiez les horaires : la même personne est à deux endroits à la fois";
     BcnUnknown "BCN_UNKNOWN" Error "code inconnu de la nomenclature" "vérifiez le code, ou importez une édition plus récente de la BCN";
     BcnNotYetOpen "BCN_NOT_YET_OPEN" Error "code pas encore ouvert à la date de l'enregistrement" "vérifiez le code et la date";
     BcnClosed "BCN_CLOSED" Error "code fermé à la date de l'enregistrement" "employez le code qui lui succède";

@@ -36,10 +36,12 @@ impl Shown {
         write_out(text.trim_end());
     }
 
-    /// Writes the JSON document, when it is wanted.
-    pub fn document(&self, value: &serde_json::Value) {
+    /// Writes the JSON document, when it is wanted: straight out, however long it is.
+    pub fn document(&self, value: &impl serde::Serialize) {
         if self.json {
-            write_out(&format!("{value:#}"));
+            let mut out = std::io::BufWriter::new(std::io::stdout().lock());
+            // A closed pipe is not an error of ours.
+            let _ = serde_json::to_writer_pretty(&mut out, value).map(|()| writeln!(out));
         }
     }
 }

@@ -10,7 +10,7 @@ use arrow::record_batch::RecordBatch;
 use cartulaire_engine::contract::Contract;
 use cartulaire_engine::domain::{AnneeScolaire, Digest, DigestReader};
 use cartulaire_engine::error::{Error, IoContext, Result};
-use cartulaire_engine::finding::Severity;
+use cartulaire_engine::finding::{Finding, Severity};
 use cartulaire_engine::french::thousands;
 use cartulaire_engine::ingest::gate;
 use cartulaire_engine::receive::recognise;
@@ -19,10 +19,11 @@ use cartulaire_engine::source::{Limits, Sniffed};
 use cartulaire_engine::store::PartWriter;
 use cartulaire_engine::store::files::write_atomic;
 use cartulaire_engine::validate::{
-    Assorted, FindingLog, Lot, Means, Reference, Shelf, Terms, Unit, assort, is_delta, look, missing_tables,
-    validate_delivery,
+    Assorted, CodeCount, FindingLog, Lot, Means, Reference, RuleCount, Shelf, Terms, Unit, assort, is_delta,
+    look, missing_tables, validate_delivery,
 };
 use chrono::NaiveDate;
+use serde::Serialize;
 use serde_json::{Value, json};
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
@@ -123,9 +124,9 @@ pub fn run(config: &Config, args: &ValidateArgs, shown: &Shown) -> Result<u8> {
                     outcome.refused = true;
                     found.add(finding);
                 }
-                let quality = TableQuality::new(table.contract, outcome, &found, table.profile, &digests);
-                if !quality.is_idle() {
-                    tables_of.push(quality);
+                if args.report.is_some() {
+                    let quality = TableQuality::new(table.contract, outcome, &found, table.profile, &digests);
+                    tables_of.extend(Some(quality).filter(|q| !q.is_idle()));
                 }
                 log.absorb(found);
                 refused |= outcome.refused;
@@ -163,18 +164,20 @@ pub fn run(config: &Config, args: &ValidateArgs, shown: &Shown) -> Result<u8> {
         .editions()
         .map(|(n, t)| json!({"table": n, "file": t.file, "sha256": t.digest.to_string()}))
         .collect();
-    let document = json!({
-        "verdict": verdict, "files": files, "findings_total": log.total(),
-        "by_code": log.by_code(), "by_rule": log.by_rule(), "findings": log.kept(),
-        "unchecked_references": unchecked,
-    });
+    let document = Document {
+        verdict,
+        files: &files,
+        findings_total: log.total(),
+        by_code: log.by_code(),
+        by_rule: log.by_rule(),
+        unchecked_references: &unchecked,
+        findings: log.kept(),
+    };
     if let Some(folder) = &args.report {
-        let mut full = document.clone();
-        if let Some(map) = full.as_object_mut() {
-            map.insert("deliveries".into(), json!(judged));
-            map.insert("editions".into(), json!(editions));
-        }
-        write_atomic(&folder.join("report.json"), format!("{full:#}\n").as_bytes())?;
+        let full = Report { document: &document, deliveries: &judged, editions: &editions };
+        let mut text = serde_json::to_string_pretty(&full).map_err(|e| Error::Write(e.to_string()))?;
+        text.push('\n');
+        write_atomic(&folder.join("report.json"), text.as_bytes())?;
         let editions: Vec<_> =
             tables.editions().map(|(n, t)| (n.to_owned(), t.file.clone(), t.digest.to_string())).collect();
         let page = page_of(&judged, "Contrôle d'une livraison", french(verdict), &editions)?;
@@ -183,6 +186,27 @@ pub fn run(config: &Config, args: &ValidateArgs, shown: &Shown) -> Result<u8> {
     shown.document(&document);
     shown.say(&text(verdict, &files, &log, args.max_findings));
     Ok(if refused { exit::REFUSED } else { exit::DONE })
+}
+
+/// What `--json` prints; findings are written as they are kept, never copied into a tree.
+#[derive(Serialize)]
+struct Document<'a> {
+    verdict: &'a str,
+    files: &'a [Value],
+    findings_total: u64,
+    by_code: Vec<CodeCount>,
+    by_rule: Vec<RuleCount>,
+    unchecked_references: &'a [Value],
+    findings: &'a [Finding],
+}
+
+/// `report.json`: the same, then table by table.
+#[derive(Serialize)]
+struct Report<'a> {
+    #[serde(flatten)]
+    document: &'a Document<'a>,
+    deliveries: &'a [DeliveryQuality],
+    editions: &'a [Value],
 }
 
 fn digest_of(path: &Path) -> Result<Digest> {

@@ -2,14 +2,16 @@
 
 use super::toml_text::{fault_at, toml_file};
 use super::{
-    AggregateSpec, Checksum, CodeList, ColumnSpec, ColumnType, Contract, Format, Input, Partition, Personal,
-    Reference, Repair, RuleSpec, Unpivot,
+    AggregateSpec, Checksum, CodeList, ColumnSpec, ColumnType, Contract, Format, Input, OverlapSpec,
+    Partition, Personal, Reference, Repair, RuleSpec, Unpivot, VisitsSpec,
 };
 use crate::domain::DateFormat;
 use crate::error::{ConfigFault, Error, Result};
 use crate::finding::Severity;
+use crate::validate::VISIT_COLUMNS;
 use regex::{Regex, RegexBuilder};
 use serde::Deserialize;
+use std::collections::BTreeMap;
 use toml::Spanned;
 
 #[derive(Deserialize)]
@@ -24,6 +26,22 @@ struct ContractFile {
     rule: Vec<RuleSection>,
     #[serde(default)]
     aggregate: Vec<AggregateSection>,
+    #[serde(default)]
+    visits: Vec<VisitsSection>,
+    #[serde(default)]
+    overlap: Vec<OverlapSection>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct OverlapSection {
+    name: String,
+    by: Vec<Spanned<String>>,
+    date: Spanned<String>,
+    from: Spanned<String>,
+    to: Spanned<String>,
+    only: Option<BTreeMap<String, String>>,
+    message: String,
 }
 
 #[derive(Deserialize)]
@@ -47,6 +65,16 @@ struct AggregateSection {
     sum: Vec<Spanned<String>>,
     #[serde(default)]
     count_distinct: Vec<Spanned<String>>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct VisitsSection {
+    name: Spanned<String>,
+    at: Spanned<String>,
+    visitor: Spanned<String>,
+    by: Vec<Spanned<String>>,
+    gap_minutes: Spanned<u32>,
 }
 
 fn error() -> Spanned<Severity> {
@@ -167,6 +195,7 @@ struct ColumnSection {
     repair: Vec<Repair>,
     width: Option<usize>,
     references: Option<ReferenceSection>,
+    counts: Option<ReferenceSection>,
 }
 
 #[derive(Deserialize)]
@@ -191,6 +220,10 @@ struct CodesSection {
     prefix: Option<usize>,
     at: Option<Spanned<String>>,
     part: Option<usize>,
+    or: Option<Spanned<String>>,
+    national: Option<String>,
+    #[serde(default)]
+    local: bool,
 }
 
 fn oui_non() -> [String; 2] {
@@ -376,6 +409,16 @@ pub(super) fn parse(file: &str, text: &str) -> Result<Contract> {
         Some(Unpivot { pattern, item, known: u.known.clone(), total: u.total.clone() })
     });
 
+    let reference = |faults: &mut Faults<'_>, r: &ReferenceSection| Reference {
+        table: r.table.clone(),
+        column: r.column.clone(),
+        part: r.part,
+        severity: *r.severity.get_ref(),
+        with: r.with.iter().filter_map(|w| find(faults, w)).collect(),
+        at: r.at.as_ref().and_then(|at| find(faults, at)),
+        from: r.from.clone(),
+        to: r.to.clone(),
+    };
     let columns: Vec<ColumnSpec> = raw
         .column
         .iter()
@@ -389,6 +432,9 @@ pub(super) fn parse(file: &str, text: &str) -> Result<Contract> {
                 prefix: l.prefix,
                 at: l.at.as_ref().and_then(|at| find(&mut faults, at)),
                 part: l.part,
+                or: l.or.as_ref().and_then(|c| find(&mut faults, c)),
+                national: l.national.clone(),
+                local: l.local,
             });
             let [yes, no] = c.marks.clone();
             ColumnSpec {
@@ -413,16 +459,8 @@ pub(super) fn parse(file: &str, text: &str) -> Result<Contract> {
                 severity: c.severity.as_ref().map(|s| *s.get_ref()),
                 repair: c.repair.clone(),
                 width: c.width,
-                references: c.references.as_ref().map(|r| Reference {
-                    table: r.table.clone(),
-                    column: r.column.clone(),
-                    part: r.part,
-                    severity: *r.severity.get_ref(),
-                    with: r.with.iter().filter_map(|w| find(&mut faults, w)).collect(),
-                    at: r.at.as_ref().and_then(|at| find(&mut faults, at)),
-                    from: r.from.clone(),
-                    to: r.to.clone(),
-                }),
+                references: c.references.as_ref().map(|r| reference(&mut faults, r)),
+                counts: c.counts.as_ref().map(|r| reference(&mut faults, r)),
             }
         })
         .collect();
@@ -532,6 +570,33 @@ pub(super) fn parse(file: &str, text: &str) -> Result<Contract> {
             })
         })
         .collect();
+    let overlaps = raw
+        .overlap
+        .iter()
+        .filter_map(|o| {
+            let mut typed = |name: &Spanned<String>, kind: ColumnType, french: &str| {
+                let i = find(&mut faults, name)?;
+                if columns.get(i).is_none_or(|c| c.kind != kind) {
+                    faults.add(name, format!("colonne de type {french} attendue ici"));
+                }
+                Some(i)
+            };
+            let date = typed(&o.date, ColumnType::Date, "date")?;
+            let from = typed(&o.from, ColumnType::Time, "time")?;
+            let to = typed(&o.to, ColumnType::Time, "time")?;
+            let only = o.only.iter().flatten().next();
+            let only = only.and_then(|(c, v)| Some((names.iter().position(|n| n == c)?, v.clone())));
+            Some(OverlapSpec {
+                name: o.name.as_str().into(),
+                by: o.by.iter().filter_map(|n| find(&mut faults, n)).collect(),
+                date,
+                from,
+                to,
+                only,
+                message: o.message.clone(),
+            })
+        })
+        .collect();
     let aggregates = raw
         .aggregate
         .iter()
@@ -543,7 +608,9 @@ pub(super) fn parse(file: &str, text: &str) -> Result<Contract> {
                 let found: Vec<(usize, &Spanned<String>)> =
                     list.iter().filter_map(|n| Some((find(&mut faults, n)?, n))).collect();
                 for (i, name) in &found {
-                    if !columns.get(*i).is_some_and(|c| wanted.contains(&c.kind)) {
+                    if !columns.get(*i).is_some_and(|c| {
+                        wanted.iter().any(|w| std::mem::discriminant(w) == std::mem::discriminant(&c.kind))
+                    }) {
                         faults.add(*name, format!("colonne de type {kind} attendue ici"));
                     }
                 }
@@ -553,11 +620,72 @@ pub(super) fn parse(file: &str, text: &str) -> Result<Contract> {
                 name: a.name.get_ref().clone(),
                 month_of: all(a.month_of.as_slice(), &[ColumnType::Date], "date").first().copied(),
                 by: all(&a.by, &[ColumnType::Text], "text"),
-                sum: all(&a.sum, &[ColumnType::Integer], "integer"),
+                sum: all(
+                    &a.sum,
+                    &[ColumnType::Integer, ColumnType::Decimal { precision: 0, scale: 0 }],
+                    "integer ou decimal",
+                ),
                 count_distinct: all(&a.count_distinct, &[ColumnType::Text], "text"),
             }
         })
         .collect();
+    let mut visits = Vec::new();
+    for (n, section) in raw.visits.iter().enumerate() {
+        if !plain_name(section.name.get_ref()) {
+            faults.add(&section.name, "nom : lettres minuscules sans accent, chiffres, « _ » et « - »");
+        }
+        let before = raw.visits.iter().take(n).map(|v| &v.name);
+        if raw.aggregate.iter().map(|a| &a.name).chain(before).any(|o| o.get_ref() == section.name.get_ref())
+        {
+            faults
+                .add(&section.name, "un autre agrégat porte ce nom : ils s'écriraient dans le même fichier");
+        }
+        if !(1..=1440).contains(section.gap_minutes.get_ref()) {
+            faults.add(&section.gap_minutes, "durée sans nouvelle page : entre 1 et 1440 minutes");
+        }
+        let text = |faults: &mut Faults<'_>, name: &Spanned<String>| {
+            let found = find(faults, name);
+            if found.and_then(|i| columns.get(i)).is_some_and(|c| c.kind != ColumnType::Text) {
+                faults.add(name, "colonne de type text attendue ici");
+            }
+            found
+        };
+        let (at, visitor) = (text(&mut faults, &section.at), text(&mut faults, &section.visitor));
+        for (name, i) in [(&section.at, at), (&section.visitor, visitor)] {
+            if i.and_then(|i| columns.get(i)).is_some_and(|c| !c.required || c.optional) {
+                faults.add(
+                    name,
+                    "colonne « required », et non « optional », attendue ici : sans elle, pas de page vue",
+                );
+            }
+        }
+        if at.is_some() && at == visitor {
+            faults.add(&section.visitor, "l'instant et le visiteur sont deux colonnes");
+        }
+        let mut by: Vec<usize> = Vec::new();
+        for name in &section.by {
+            let Some(i) = text(&mut faults, name) else { continue };
+            if by.contains(&i) || [at, visitor].contains(&Some(i)) {
+                faults.add(name, "colonne déjà employée dans cette section");
+            }
+            if VISIT_COLUMNS.contains(&name.get_ref().as_str()) {
+                faults.add(name, format!("nom pris par le résultat : {}", VISIT_COLUMNS.join(", ")));
+            }
+            if columns.get(i).is_some_and(|c| matches!(c.personal, Personal::Direct | Personal::Sensitive)) {
+                faults.add(name, "une colonne personnelle « direct » ou « sensitive » ne fait pas un groupe");
+            }
+            by.push(i);
+        }
+        if let (Some(at), Some(visitor)) = (at, visitor) {
+            visits.push(VisitsSpec {
+                name: section.name.get_ref().clone(),
+                at,
+                visitor,
+                by,
+                gap_minutes: *section.gap_minutes.get_ref(),
+            });
+        }
+    }
     if !faults.list.is_empty() {
         return Err(Error::Config(faults.list));
     }
@@ -574,6 +702,8 @@ pub(super) fn parse(file: &str, text: &str) -> Result<Contract> {
         max_rejected_share: raw.gate.max_rejected_share.into_inner(),
         columns,
         rules,
+        overlaps,
         aggregates,
+        visits,
     })
 }

@@ -47,8 +47,12 @@ pub struct Contract {
     pub columns: Vec<ColumnSpec>,
     /// Checks across the columns of a record.
     pub rules: Vec<RuleSpec>,
+    /// Periods that may not overlap.
+    pub overlaps: Vec<OverlapSpec>,
     /// Summaries written beside the accepted records by a validation with an output folder.
     pub aggregates: Vec<AggregateSpec>,
+    /// Visits made of the accepted records, written beside the summaries.
+    pub visits: Vec<VisitsSpec>,
 }
 
 /// A check across columns: a SQL boolean expression, evaluated by polars.
@@ -68,6 +72,25 @@ pub struct RuleSpec {
     pub columns: Vec<usize>,
 }
 
+/// Periods of a day that may not overlap for the same values (a teacher's lessons).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct OverlapSpec {
+    /// Name shown in findings.
+    pub name: Arc<str>,
+    /// Text columns that must be the same; of a list, each value counts.
+    pub by: Vec<usize>,
+    /// Day.
+    pub date: usize,
+    /// Beginning, a time.
+    pub from: usize,
+    /// End, a time.
+    pub to: usize,
+    /// Records with another value in this column do not count: (column, value).
+    pub only: Option<(usize, String)>,
+    /// What is wrong, in French.
+    pub message: String,
+}
+
 /// A summary of the accepted records, exact, in bounded memory.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct AggregateSpec {
@@ -77,10 +100,25 @@ pub struct AggregateSpec {
     pub month_of: Option<usize>,
     /// Text columns to group by.
     pub by: Vec<usize>,
-    /// Integer columns to add up.
+    /// Integer or decimal columns to add up.
     pub sum: Vec<usize>,
     /// Text columns whose distinct values are counted.
     pub count_distinct: Vec<usize>,
+}
+
+/// Raw hits made into visits by the ACPM rule, exact, in bounded memory.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct VisitsSpec {
+    /// File name.
+    pub name: String,
+    /// Text column of the instant of a hit, in UTC.
+    pub at: usize,
+    /// Text column of the visitor's pseudonym.
+    pub visitor: usize,
+    /// Text columns to group by.
+    pub by: Vec<usize>,
+    /// Minutes without a new page after which a visit is over.
+    pub gap_minutes: u32,
 }
 
 /// How the delivered files look.
@@ -207,6 +245,13 @@ pub struct CodeList {
     pub at: Option<usize>,
     /// For composites: the part, from 0, between `$`.
     pub part: Option<usize>,
+    /// Column whose code stands for this one when it is a local variant (`ENTMEFRattach`).
+    pub or: Option<usize>,
+    /// What follows the prefix in a national code (`0` in a MEF): such a code has no variant.
+    pub national: Option<String>,
+    /// An unknown code passes when the table that the column refers to holds it: local codes are
+    /// declared there.
+    pub local: bool,
 }
 
 /// A check figure.
@@ -235,6 +280,8 @@ pub enum Repair {
     ExcelDate,
     /// Spaces around the value.
     Trim,
+    /// Label of an académie in any case, with or without accents and hyphens.
+    Academie,
 }
 
 /// A foreign key.
@@ -305,6 +352,17 @@ pub struct ColumnSpec {
     pub width: Option<usize>,
     /// Foreign key.
     pub references: Option<Reference>,
+    /// The value must be the number of records that refer to this one, open at the delivery's date:
+    /// their table, and their columns of the same names.
+    pub counts: Option<Reference>,
+}
+
+impl CodeList {
+    /// Whether a value may be a local variant rather than a national code.
+    pub fn may_be_local(&self, value: &str) -> bool {
+        let rest = self.prefix.and_then(|n| value.get(n..)).unwrap_or_default();
+        self.national.as_ref().is_none_or(|n| n != rest)
+    }
 }
 
 impl Contract {
@@ -366,6 +424,7 @@ pub const BUILTIN: &[(&str, &str)] = builtin![
     "dnma_appareils",
     "dnma_services",
     "dnma_profils_appareils",
+    "dnma_hits",
     "crdc_droits",
     "ent1d_eleve",
     "ent1d_etablissement",

@@ -4,10 +4,12 @@
 //! says which files are understood; `diff.rs` compares two editions; `show.rs` tells all of a code.
 //! Checking a value needs [`Table::judge`] only: one hash lookup, nothing allocated.
 
+mod academies;
 mod diff;
 mod read;
 mod show;
 
+pub use academies::academie;
 pub use read::table_of;
 
 pub use diff::{ClosingChange, ColumnChange, Edition, LabelChange, TableDiff, diff};

@@ -127,9 +127,9 @@ impl Sniffed {
         let by_name: Vec<&Contract> =
             fitting.iter().copied().filter(|c| named.iter().any(|n| n.name == c.name)).collect();
         match self {
-            Sniffed::Xml { root, .. } if root != aaf::ROOT && !fitting.is_empty() => fitting,
             // A right name and a wrong content: the reader says what is wrong with it.
             _ if !named.is_empty() && by_name.is_empty() => named.into_iter().take(1).collect(),
+            Sniffed::Xml { root, .. } if root != aaf::ROOT && !fitting.is_empty() => fitting,
             _ if !by_name.is_empty() => by_name.into_iter().take(1).collect(),
             Sniffed::Text { header } => {
                 fitting.into_iter().max_by_key(|c| score(c, header).unwrap_or(0)).into_iter().collect()

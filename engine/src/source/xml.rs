@@ -220,6 +220,9 @@ impl<'a> Walk<'a> {
                 if self.depth > 0 {
                     return Err((Code::XmlTruncated, format!("la balise de fin </{}> manque", form.root())));
                 }
+                if !self.root_seen && self.xml.get_mut().place().1 == 0 {
+                    return Err((Code::RecvEmpty, "le fichier est vide".into()));
+                }
                 if !self.root_seen {
                     return Err((Code::XmlRoot, format!("la racine <{}> manque", form.root())));
                 }

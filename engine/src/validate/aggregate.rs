@@ -3,16 +3,19 @@
 
 use super::keys::hash64;
 use super::short::Short;
-use crate::contract::{AggregateSpec, Contract};
+use crate::contract::{AggregateSpec, ColumnType, Contract};
 use crate::error::{Error, Result};
 use crate::store::Spill;
 use arrow::array::{
-    Array, ArrayRef, AsArray, BooleanArray, Date32Array, Int64Array, StringArray, UInt64Array,
+    Array, ArrayRef, AsArray, BooleanArray, Date32Array, Decimal128Array, Int64Array, StringArray,
+    UInt64Array,
 };
-use arrow::datatypes::{DataType, Date32Type, Field, Int64Type, Schema};
+use arrow::datatypes::{DataType, Date32Type, Decimal128Type, Field, Int64Type, Schema};
 use arrow::record_batch::RecordBatch;
 use chrono::Datelike;
+use hashbrown::HashTable;
 use std::collections::HashMap;
+use std::hash::BuildHasher;
 use std::sync::Arc;
 
 type Map<K, V> = HashMap<K, V, foldhash::fast::RandomState>;
@@ -42,12 +45,7 @@ pub fn partial(spec: &AggregateSpec, typed: &[ArrayRef], keep: &BooleanArray) ->
     let dates = spec.month_of.and_then(|i| typed.get(i)).and_then(|a| a.as_primitive_opt::<Date32Type>());
     let texts: Vec<&StringArray> =
         spec.by.iter().filter_map(|i| typed.get(*i)).filter_map(|a| a.as_string_opt::<i32>()).collect();
-    let sums: Vec<&Int64Array> = spec
-        .sum
-        .iter()
-        .filter_map(|i| typed.get(*i))
-        .filter_map(|a| a.as_primitive_opt::<Int64Type>())
-        .collect();
+    let sums: Vec<Summed<'_>> = spec.sum.iter().filter_map(|i| Summed::of(typed.get(*i)?)).collect();
     let counted: Vec<&StringArray> = spec
         .count_distinct
         .iter()
@@ -113,9 +111,7 @@ pub fn partial(spec: &AggregateSpec, typed: &[ArrayRef], keep: &BooleanArray) ->
         let at = group as usize * sums.len();
         if let Some(totals) = out.sums.get_mut(at..at + sums.len()) {
             for (total, column) in totals.iter_mut().zip(&sums) {
-                if column.is_valid(row) {
-                    *total += i128::from(column.value(row));
-                }
+                *total += column.value(row);
             }
         }
         for (n, column) in (0_u32..).zip(&counted) {
@@ -129,6 +125,27 @@ pub fn partial(spec: &AggregateSpec, typed: &[ArrayRef], keep: &BooleanArray) ->
     out
 }
 
+/// A column that is added up: integers, or decimals as counts of their smallest unit.
+enum Summed<'c> {
+    Integers(&'c Int64Array),
+    Decimals(&'c Decimal128Array),
+}
+
+impl<'c> Summed<'c> {
+    fn of(column: &'c ArrayRef) -> Option<Self> {
+        let integers = column.as_primitive_opt::<Int64Type>().map(Summed::Integers);
+        integers.or_else(|| column.as_primitive_opt::<Decimal128Type>().map(Summed::Decimals))
+    }
+
+    fn value(&self, row: usize) -> i128 {
+        match self {
+            Summed::Integers(c) if c.is_valid(row) => i128::from(c.value(row)),
+            Summed::Decimals(c) if c.is_valid(row) => c.value(row),
+            _ => 0,
+        }
+    }
+}
+
 /// Days from 1970-01-01 to the first of the month of a day.
 fn month_of(day: i32) -> i32 {
     super::from_days(day).and_then(|d| d.with_day(1)).map_or(day, super::days)
@@ -139,7 +156,9 @@ pub struct Aggregate {
     spec: AggregateSpec,
     codes: Vec<Map<Option<String>, u32>>,
     names: Vec<Vec<Option<String>>>,
-    groups: Map<Box<[u32]>, u32>,
+    /// Numbers of the groups, found by the hash of their key.
+    groups: HashTable<u32>,
+    hasher: foldhash::fast::RandomState,
     /// First day of the month of each group.
     months: Vec<Option<i32>>,
     /// Value codes of each group, one after the other.
@@ -156,7 +175,8 @@ impl Aggregate {
             spec: spec.clone(),
             codes: vec![Map::default(); spec.by.len()],
             names: vec![Vec::new(); spec.by.len()],
-            groups: Map::default(),
+            groups: HashTable::new(),
+            hasher: foldhash::fast::RandomState::default(),
             months: Vec::new(),
             keys: Vec::new(),
             sums: Vec::new(),
@@ -191,13 +211,21 @@ impl Aggregate {
             key.extend(
                 rest.iter().zip(&translate).map(|(c, t)| t.get(*c as usize).copied().unwrap_or(u32::MAX)),
             );
-            let id = match self.groups.get(key.as_slice()) {
-                Some(id) => *id,
+            let (months, keys, hasher, by) = (&self.months, &self.keys, &self.hasher, stride - 1);
+            let month_key =
+                |g: u32| months.get(g as usize).copied().flatten().map_or(u32::MAX, i32::cast_unsigned);
+            let codes = |g: u32| keys.get(g as usize * by..(g as usize + 1) * by).unwrap_or_default();
+            let hash = |month: u32, codes: &[u32]| hasher.hash_one((month, codes));
+            let (first, rest) = key.split_first().map_or((u32::MAX, &[][..]), |(m, r)| (*m, r));
+            let wanted = hash(first, rest);
+            let found = self.groups.find(wanted, |g| month_key(*g) == first && codes(*g) == rest).copied();
+            let id = match found {
+                Some(id) => id,
                 None => {
                     let next = u32::try_from(self.months.len()).unwrap_or(u32::MAX);
-                    self.groups.insert(key.clone().into_boxed_slice(), next);
+                    self.groups.insert_unique(wanted, next, |g| hash(month_key(*g), codes(*g)));
                     self.months.push(month);
-                    self.keys.extend(key.get(1..).unwrap_or_default());
+                    self.keys.extend(rest);
                     self.sums.resize(self.sums.len() + width, 0);
                     next
                 }
@@ -260,8 +288,14 @@ impl Aggregate {
             columns.push(Arc::new(StringArray::from_iter(order.iter().map(|g| text(*g, c)))));
         }
         for (n, i) in self.spec.sum.iter().enumerate() {
-            fields.push(Field::new(name(i), DataType::Int64, false));
             let values = order.iter().map(|g| self.sums.get(g * width + n).copied().unwrap_or(0));
+            if let Some(ColumnType::Decimal { scale, .. }) = contract.columns.get(*i).map(|c| c.kind) {
+                fields.push(Field::new(name(i), DataType::Decimal128(38, scale), false));
+                let column = Decimal128Array::from_iter_values(values).with_precision_and_scale(38, scale)?;
+                columns.push(Arc::new(column));
+                continue;
+            }
+            fields.push(Field::new(name(i), DataType::Int64, false));
             let values = values.map(|v| {
                 i64::try_from(v).map_err(|_| Error::Write(format!("somme de {} : plus de 64 bits", name(i))))
             });

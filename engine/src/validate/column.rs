@@ -209,6 +209,7 @@ pub fn check_codes(
     table: Option<&Table>,
     raw: &ArrayRef,
     dates: Option<&Date32Array>,
+    or: Option<&StringArray>,
     default_date: NaiveDate,
     faults: &mut Vec<Fault>,
 ) {
@@ -239,6 +240,17 @@ pub fn check_codes(
         let day = |d: NaiveDate| d.format("%d/%m/%Y");
         let (fault, text) = match table.map_or(Verdict::Unknown, |t| t.judge(code, at)) {
             Verdict::Valid => return true,
+            // A local variant is judged by the national code that it is attached to.
+            Verdict::Unknown
+                if codes.may_be_local(part)
+                    && or.is_some_and(|o| {
+                        let other = if o.is_valid(row) { o.value(row) } else { "" };
+                        let other = codes.prefix.and_then(|n| other.get(..n)).unwrap_or(other);
+                        table.is_some_and(|t| t.judge(other, at) == Verdict::Valid)
+                    }) =>
+            {
+                return true;
+            }
             Verdict::Unknown => (Code::BcnUnknown, format!("code absent de {}", codes.table)),
             Verdict::NotYetOpen(d) => (
                 Code::BcnNotYetOpen,

@@ -75,7 +75,7 @@ pub struct TableResult<'a> {
     pub log: FindingLog,
     /// Files written: year (`None` for quarantine), rows, digest.
     pub parts: Vec<(Option<AnneeScolaire>, u64, Digest)>,
-    /// Summaries, by name.
+    /// Summaries, then visits, by name.
     pub aggregates: Vec<(String, RecordBatch)>,
     /// Columns, when they were profiled.
     pub profile: Vec<ColumnProfile>,
@@ -125,7 +125,10 @@ fn foreign_keys<'a>(lots: &[Lot<'a>]) -> Keys<'a> {
     let contracts = lots.iter().flat_map(|l| l.contracts.iter().copied());
     contracts
         .flat_map(|c| {
-            c.columns.iter().enumerate().filter_map(move |(i, s)| Some((c, i, s.references.as_ref()?)))
+            c.columns
+                .iter()
+                .enumerate()
+                .flat_map(move |(i, s)| s.references.iter().chain(&s.counts).map(move |key| (c, i, key)))
         })
         .collect()
 }
@@ -151,7 +154,10 @@ fn in_order(mut lots: Vec<Lot<'_>>) -> Vec<Lot<'_>> {
                 .contracts
                 .iter()
                 .flat_map(|c| {
-                    c.columns.iter().filter_map(|s| s.references.as_ref().map(|r| r.table.as_str()))
+                    c.columns
+                        .iter()
+                        .flat_map(|s| s.references.iter().chain(&s.counts))
+                        .map(|r| r.table.as_str())
                 })
                 .collect();
             lots.iter()
@@ -166,7 +172,8 @@ fn in_order(mut lots: Vec<Lot<'_>>) -> Vec<Lot<'_>> {
 
 /// Whether a table of one lot refers to a table of the other.
 fn refers(from: &Lot<'_>, to: &Lot<'_>) -> bool {
-    let mut keys = from.contracts.iter().flat_map(|c| &c.columns).filter_map(|s| s.references.as_ref());
+    let mut keys =
+        from.contracts.iter().flat_map(|c| &c.columns).flat_map(|s| s.references.iter().chain(&s.counts));
     keys.any(|k| to.contracts.iter().any(|c| c.name == k.table))
 }
 

@@ -91,6 +91,7 @@ pub fn validate_file<'a>(
     judges: &[Judge<'a>],
     file: Delivered<'_>,
     bases: &[u64],
+    file_number: usize,
     means: Means,
     sink: &mut dyn Sink,
 ) -> Result<FileSaid> {
@@ -98,7 +99,7 @@ pub fn validate_file<'a>(
     let contracts: Vec<_> = judges.iter().map(Judge::contract).collect();
     let mut reader = source::open(&contracts, file, means.limits);
     let mut outcomes = vec![FileOutcome::default(); judges.len()];
-    let work = Work { judges, bases, name: &name, encode: sink.wants_rows() };
+    let work = Work { judges, bases, file_number, name: &name, encode: sink.wants_rows() };
     if means.threads < 2 {
         while let Some(chunk) = reader.next_chunk()? {
             take(work.run(chunk)?, &mut outcomes, sink)?;
@@ -121,6 +122,7 @@ pub fn validate_file<'a>(
 struct Work<'w, 'a> {
     judges: &'w [Judge<'a>],
     bases: &'w [u64],
+    file_number: usize,
     name: &'w Arc<str>,
     encode: bool,
 }
@@ -131,7 +133,7 @@ impl Work<'_, '_> {
         let table = raw.table;
         let judge = self.judges.get(table).ok_or_else(|| Error::Corrupt("table sans contrat".into()))?;
         let base = self.bases.get(table).copied().unwrap_or(0);
-        let mut judged = judge.judge(self.name, base, raw)?;
+        let mut judged = judge.judge(self.name, base, self.file_number, raw)?;
         let (accepted, rejected) = (std::mem::take(&mut judged.accepted), judged.rejected.take());
         let rejected_records = judged.read - judged.accepted_count;
         let encode = |batch: &arrow::record_batch::RecordBatch| match self.encode {

@@ -4,89 +4,27 @@
 
 use super::Reference;
 use super::aggregate::{Partial, partial};
-use super::column::{Fault, arrow_type, check, check_codes, from_days};
+use super::column::{Fault, check, check_codes, from_days};
 use super::composite;
-use super::keys::{Claim, Loser, hash_key, hash64};
-use super::references::{Found, References, reference_hash};
+use super::keys::{Claim, Loser};
+use super::overlap::{Period, periods};
+use super::references::References;
 use super::repair::repaired;
 use super::rule::Rules;
+use super::schema::{accepted_schema, frame_columns, origin_columns, quarantine_schema, reason_columns};
+use super::visits::{VisitsPartial, partial as hits, unreadable};
 use crate::codes::Code;
-use crate::contract::{ColumnType, Contract, Format, Partition, Personal, Repair};
+use crate::contract::{ColumnType, Contract, Partition, Repair};
 use crate::domain::AnneeScolaire;
 use crate::error::Result;
-use crate::finding::{Finding, Severity};
+use crate::finding::Finding;
 use crate::source::{RawBatch, Request};
-use arrow::array::{
-    Array, ArrayRef, AsArray, BooleanArray, Int64Array, ListBuilder, StringArray, StringBuilder,
-    new_null_array,
-};
+use arrow::array::{Array, ArrayRef, AsArray, BooleanArray, StringArray};
 use arrow::compute::{filter, filter_record_batch};
-use arrow::datatypes::{DataType, Date32Type, Field, Int64Type, Schema, SchemaRef};
+use arrow::datatypes::{Date32Type, Int64Type, SchemaRef};
 use arrow::record_batch::RecordBatch;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
-
-/// Where each accepted record came from.
-const ORIGIN: [(&str, DataType); 4] = [
-    ("_file", DataType::Utf8),
-    ("_line", DataType::Int64),
-    ("_record", DataType::Int64),
-    ("_byte", DataType::Int64),
-];
-
-/// Columns that a frame adds: what the contract does not name, and what a Delta asks for.
-fn frame_fields(contract: &Contract, delta: bool) -> Vec<Field> {
-    let mut out = Vec::new();
-    if matches!(contract.input.format, Format::Aaf { .. } | Format::Xml { .. }) {
-        out.push(Field::new("_extra", extra_type(), true));
-    }
-    if delta {
-        out.push(Field::new("_request", DataType::Utf8, false));
-        out.push(Field::new("_changed", DataType::new_list(DataType::Utf8, true), true));
-    }
-    out
-}
-
-fn extra_type() -> DataType {
-    let entries = vec![
-        Field::new("key", DataType::Utf8, false),
-        Field::new("value", DataType::new_list(DataType::Utf8, true), true),
-    ];
-    DataType::Map(Arc::new(Field::new("entries", DataType::Struct(entries.into()), false)), false)
-}
-
-/// Columns of an accepted table: those of the contract but the partition's, then the frame's, then
-/// the origin.
-pub fn accepted_schema(contract: &Contract, delta: bool) -> SchemaRef {
-    let skip = contract.partition_column();
-    let columns = contract
-        .columns
-        .iter()
-        .enumerate()
-        .filter(|(i, _)| Some(*i) != skip)
-        .map(|(_, c)| Field::new(&*c.name, arrow_type(c), true));
-    let origin = ORIGIN.iter().map(|(n, t)| Field::new(*n, t.clone(), false));
-    Arc::new(Schema::new(columns.chain(frame_fields(contract, delta)).chain(origin).collect::<Vec<_>>()))
-}
-
-/// Columns of a quarantine: every raw value as text, the origin, the codes and the raw record of
-/// broken frames.
-pub fn quarantine_schema(contract: &Contract, delta: bool) -> SchemaRef {
-    let columns = contract.columns.iter().map(|c| Field::new(&*c.name, raw_type(c.kind), true));
-    let origin = ORIGIN.iter().map(|(n, t)| Field::new(*n, t.clone(), false));
-    let reasons = [
-        Field::new("_codes", DataType::Utf8, false),
-        Field::new("_columns", DataType::Utf8, false),
-        Field::new("_raw", DataType::Utf8, true),
-    ];
-    Arc::new(Schema::new(
-        columns.chain(frame_fields(contract, delta)).chain(origin).chain(reasons).collect::<Vec<_>>(),
-    ))
-}
-
-fn raw_type(kind: ColumnType) -> DataType {
-    if kind == ColumnType::List { DataType::new_list(DataType::Utf8, true) } else { DataType::Utf8 }
-}
 
 /// What a batch became.
 pub struct Judged {
@@ -108,8 +46,12 @@ pub struct Judged {
     pub repairs: BTreeMap<(usize, Repair), u64>,
     /// Summaries, one per aggregate of the contract.
     pub partials: Vec<Partial>,
+    /// Hits, one set per visits section of the contract.
+    pub hits: Vec<VisitsPartial>,
     /// For wide files with a total: its sum and that of the parts, by measure column.
     pub totals: BTreeMap<usize, Totals>,
+    /// Periods that may not overlap, by spec of the contract.
+    pub periods: Vec<Vec<Period>>,
     /// Profile of the accepted records.
     pub profile: Vec<super::profile::ColumnPart>,
 }
@@ -164,17 +106,17 @@ pub struct Wanted {
 
 /// Judges the records of one table in one delivery.
 pub struct Judge<'a> {
-    contract: &'a Contract,
-    reference: Reference<'a>,
+    pub(super) contract: &'a Contract,
+    pub(super) reference: Reference<'a>,
     accepted_schema: SchemaRef,
     quarantine_schema: SchemaRef,
     /// Date columns first: codes are judged at them.
     order: Vec<usize>,
     rules: Rules,
     delta: bool,
-    targets: Vec<Target>,
-    wanted: Wanted,
-    known: Known,
+    pub(super) targets: Vec<Target>,
+    pub(super) wanted: Wanted,
+    pub(super) known: Known,
 }
 
 impl<'a> Judge<'a> {
@@ -242,11 +184,12 @@ impl<'a> Judge<'a> {
         skip
     }
 
-    /// Judges a batch. `base` is the number of records of the table in the files before.
+    /// Judges a batch. `base` is the number of records of the table in the files before, `base_file`
+    /// the number of those files.
     ///
     /// # Errors
     /// Only when columns cannot be built, which no input causes.
-    pub fn judge(&self, file: &Arc<str>, base: u64, raw: RawBatch) -> Result<Judged> {
+    pub fn judge(&self, file: &Arc<str>, base: u64, base_file: usize, raw: RawBatch) -> Result<Judged> {
         let rows = raw.len();
         let mut broken = vec![false; rows];
         for (row, _) in &raw.broken {
@@ -283,7 +226,9 @@ impl<'a> Judge<'a> {
                 let dates = dates.as_ref().and_then(|d| d.as_primitive_opt::<Date32Type>());
                 let faulty: BTreeSet<usize> = found.iter().map(|f| f.row).collect();
                 let mut bad_codes = Vec::new();
-                check_codes(spec, table, &column, dates, self.reference.delivery_date, &mut bad_codes);
+                let or = codes.or.and_then(|o| raw.columns.get(o)).and_then(|c| c.as_string_opt::<i32>());
+                check_codes(spec, table, &column, dates, or, self.reference.delivery_date, &mut bad_codes);
+                self.drop_local(*i, codes.local, &clean, &mut bad_codes);
                 found.extend(bad_codes.into_iter().filter(|f| !faulty.contains(&f.row)));
             }
             faults.extend(found.drain(..).map(|f| (*i, f)));
@@ -301,15 +246,18 @@ impl<'a> Judge<'a> {
             }
         };
         mark(&mut bad, &faults);
-        self.rules(&typed, rows, &bad, &mut faults)?;
-        self.foreign_keys(&clean, &typed, &bad, &mut faults);
-        self.targets_of_requests(&raw, &bad, &mut faults);
-        mark(&mut bad, &faults);
         let years = self.years(&typed, &mut bad, &mut faults);
-        self.spread(&raw, &mut bad);
-        let claims = self.claims(base, &raw, &clean, &bad);
+        self.rules(&typed, rows, &bad, &mut faults)?;
+        self.instants(&typed, &bad, &mut faults);
+        mark(&mut bad, &faults);
         self.losers(base, &raw, &clean, &mut bad, &mut faults);
         self.spread(&raw, &mut bad);
+        self.foreign_keys(&clean, &typed, &bad, &mut faults);
+        self.targets_of_requests(&raw, &bad, &mut faults);
+        self.counted(&clean, &typed, &bad, &mut faults);
+        mark(&mut bad, &faults);
+        self.spread(&raw, &mut bad);
+        let claims = self.claims(base, &raw, &clean, &bad);
 
         faults.sort_by_key(|(column, f)| (f.row, *column));
         let no_column: Arc<str> = "".into();
@@ -341,10 +289,18 @@ impl<'a> Judge<'a> {
         let keep = BooleanArray::from(bad.iter().map(|b| !b).collect::<Vec<bool>>());
         let (read, accepted_count) = self.counts(&raw.places, &bad);
         let origin = origin_columns(file, &raw.places);
-        let frame = self.frame_columns(rows, raw.extra.as_ref(), &raw.requests);
+        let frame = frame_columns(self.contract, self.delta, rows, raw.extra.as_ref(), &raw.requests);
         let offered = self.offers(&typed, &keep);
         let partials = self.contract.aggregates.iter().map(|a| partial(a, &typed, &keep)).collect();
+        let hits = self.contract.visits.iter().map(|v| hits(v, &typed, &keep)).collect();
         let totals = self.totals(&typed, &keep);
+        let file_number = u16::try_from(base_file).unwrap_or(u16::MAX);
+        let periods = self
+            .contract
+            .overlaps
+            .iter()
+            .map(|o| periods(o, &typed, &keep, &raw.places, file_number))
+            .collect();
         let profile = if self.wanted.profile {
             super::profile::parts(self.contract, &typed, &keep)
         } else {
@@ -401,7 +357,9 @@ impl<'a> Judge<'a> {
             offered,
             repairs,
             partials,
+            hits,
             totals,
+            periods,
             profile,
         })
     }
@@ -458,99 +416,16 @@ impl<'a> Judge<'a> {
         Ok(())
     }
 
-    fn foreign_keys(
-        &self,
-        clean: &[ArrayRef],
-        typed: &[ArrayRef],
-        bad: &[bool],
-        faults: &mut Vec<(usize, Fault)>,
-    ) {
-        for (i, spec) in self.contract.columns.iter().enumerate() {
-            let (Some(key), Some(known)) = (&spec.references, self.known.references.get(&i)) else {
-                continue;
-            };
-            let with: Vec<&StringArray> = key
-                .with
-                .iter()
-                .filter_map(|w| clean.get(*w))
-                .filter_map(|c| c.as_string_opt::<i32>())
-                .collect();
-            let days = key.at.and_then(|at| typed.get(at)).and_then(|d| d.as_primitive_opt::<Date32Type>());
-            let judge = |row: usize, value: &str| -> Option<Fault> {
-                let value = key.part.map_or(Some(value), |p| value.split('$').nth(p)).unwrap_or("");
-                if value.is_empty() {
-                    return None;
-                }
-                let parts =
-                    with.iter().map(|c| if c.is_valid(row) { c.value(row) } else { "" }).chain([value]);
-                let day = days.filter(|d| d.is_valid(row)).map(|d| d.value(row));
-                let (code, message) = match known.find(reference_hash(parts), day) {
-                    Found::Yes => return None,
-                    Found::No => (Code::ReferenceUnknown, format!("absent de {}.{}", key.table, key.column)),
-                    Found::Closed => (
-                        Code::ReferenceClosed,
-                        format!("présent dans {}.{}, à d'autres dates", key.table, key.column),
-                    ),
-                };
-                Some(Fault { severity: Some(key.severity), ..Fault::new(row, code, message) })
-            };
-            let Some(column) = clean.get(i) else { continue };
-            for row in (0..bad.len()).filter(|r| bad.get(*r) == Some(&false) && column.is_valid(*r)) {
-                let fault = if let Some(list) = column.as_list_opt::<i32>() {
-                    let values = list.value(row);
-                    values.as_string_opt::<i32>().and_then(|v| v.iter().flatten().find_map(|v| judge(row, v)))
-                } else {
-                    column.as_string_opt::<i32>().and_then(|c| judge(row, c.value(row)))
-                };
-                faults.extend(fault.map(|f| (i, f)));
+    /// A text that has the form of an instant and is none (a 30th of February) makes no visit.
+    fn instants(&self, typed: &[ArrayRef], bad: &[bool], faults: &mut Vec<(usize, Fault)>) {
+        let mut seen = BTreeSet::new();
+        for spec in self.contract.visits.iter().filter(|v| seen.insert(v.at)) {
+            for row in unreadable(spec, typed).into_iter().filter(|r| bad.get(*r) == Some(&false)) {
+                let message =
+                    "instant réel attendu, en temps universel, comme 2026-01-05T07:30:00Z".to_owned();
+                faults.push((spec.at, Fault::new(row, Code::TypeDate, message)));
             }
         }
-    }
-
-    /// A modification or a deletion is about somebody whom the state knows.
-    fn targets_of_requests(&self, raw: &RawBatch, bad: &[bool], faults: &mut Vec<(usize, Fault)>) {
-        let (Some(state), Some(key)) = (&self.known.state, self.contract.key.first().copied()) else {
-            return;
-        };
-        let Some(keys) = raw.columns.get(key).and_then(|c| c.as_string_opt::<i32>()) else { return };
-        for (row, request) in raw.requests.iter().enumerate().filter(|(_, r)| **r != Request::Add) {
-            if bad.get(row) == Some(&false)
-                && keys.is_valid(row)
-                && state.find(reference_hash(std::iter::once(keys.value(row))), None) == Found::No
-            {
-                let what = if *request == Request::Delete { "suppression" } else { "modification" };
-                let message = format!("{what} d'un enregistrement que l'état ne connaît pas");
-                faults.push((key, Fault::new(row, Code::DeltaTarget, message)));
-            }
-        }
-    }
-
-    /// Values of the accepted records that other tables refer to.
-    fn offers(&self, typed: &[ArrayRef], keep: &BooleanArray) -> Vec<(usize, u64, i32, i32)> {
-        let mut out = Vec::new();
-        for (n, target) in self.targets.iter().enumerate() {
-            let columns: Vec<&StringArray> = target
-                .columns
-                .iter()
-                .filter_map(|c| typed.get(*c))
-                .filter_map(|c| c.as_string_opt::<i32>())
-                .collect();
-            if columns.len() != target.columns.len() {
-                continue;
-            }
-            let date = |c: Option<usize>| {
-                c.and_then(|c| typed.get(c)).and_then(|c| c.as_primitive_opt::<Date32Type>())
-            };
-            let (from, to) = (date(target.from), date(target.to));
-            let day = |d: Option<&arrow::array::Date32Array>, row: usize, none: i32| {
-                d.filter(|d| d.is_valid(row)).map_or(none, |d| d.value(row))
-            };
-            for row in (0..keep.len()).filter(|r| keep.value(*r)) {
-                let parts = columns.iter().map(|c| if c.is_valid(row) { c.value(row) } else { "" });
-                out.push((n, reference_hash(parts), day(from, row, i32::MIN), day(to, row, i32::MAX)));
-            }
-        }
-        out
     }
 
     /// The total item of a wide file against the sum of the others, by integer measure.
@@ -573,39 +448,6 @@ impl<'a> Judge<'a> {
                     false => sums.parts += value,
                 }
             }
-        }
-        out
-    }
-
-    fn frame_columns(&self, rows: usize, extra: Option<&ArrayRef>, requests: &[Request]) -> Vec<ArrayRef> {
-        let mut out: Vec<ArrayRef> = Vec::new();
-        if matches!(self.contract.input.format, Format::Aaf { .. } | Format::Xml { .. }) {
-            out.push(extra.cloned().unwrap_or_else(|| new_null_array(&extra_type(), rows)));
-        }
-        if self.delta {
-            let (mut verbs, mut changed) = (StringBuilder::new(), ListBuilder::new(StringBuilder::new()));
-            for row in 0..rows {
-                match requests.get(row) {
-                    Some(Request::Modify(named)) => {
-                        verbs.append_value("modify");
-                        let names = named
-                            .iter()
-                            .filter_map(|c| self.contract.columns.get(*c))
-                            .map(|c| Some(&*c.name));
-                        changed.append_value(names);
-                    }
-                    Some(Request::Delete) => {
-                        verbs.append_value("delete");
-                        changed.append_null();
-                    }
-                    _ => {
-                        verbs.append_value("add");
-                        changed.append_null();
-                    }
-                }
-            }
-            out.push(Arc::new(verbs.finish()));
-            out.push(Arc::new(changed.finish()));
         }
         out
     }
@@ -658,133 +500,4 @@ impl<'a> Judge<'a> {
         }
         years
     }
-
-    /// Only records that are otherwise right claim their keys.
-    fn claims(&self, base: u64, raw: &RawBatch, clean: &[ArrayRef], bad: &[bool]) -> Vec<Claim> {
-        let columns = self.key_columns(clean);
-        if !self.wanted.claims || columns.is_empty() {
-            return Vec::new();
-        }
-        let texts: Vec<Option<&StringArray>> = raw.columns.iter().map(|c| c.as_string_opt::<i32>()).collect();
-        let mut claims = Vec::with_capacity(bad.len());
-        let mut list_text = String::new();
-        for row in (0..bad.len()).filter(|r| bad.get(*r) == Some(&false)) {
-            let key = hash_key(columns.iter().map(|c| if c.is_valid(row) { c.value(row) } else { "" }));
-            list_text.clear();
-            for list in raw.columns.iter().filter_map(|c| c.as_list_opt::<i32>()).filter(|l| l.is_valid(row))
-            {
-                let values = list.value(row);
-                for v in values.as_string_opt::<i32>().into_iter().flatten().flatten() {
-                    list_text.push_str(v);
-                    list_text.push('\u{1F}');
-                }
-                list_text.push('\u{1E}');
-            }
-            let content = texts.iter().map(|t| t.filter(|t| t.is_valid(row)).map_or("", |t| t.value(row)));
-            let request = match raw.requests.get(row) {
-                Some(Request::Delete) => "delete",
-                Some(Request::Modify(_)) => "modify",
-                _ => "add",
-            };
-            let content = hash64(3, content.chain([list_text.as_str(), request]));
-            let ordinal = base + raw.places.get(row).map_or(0, |p| p.record);
-            claims.push(Claim { key, content, ordinal });
-        }
-        claims
-    }
-
-    fn key_columns<'r>(&self, clean: &'r [ArrayRef]) -> Vec<&'r StringArray> {
-        self.contract
-            .key
-            .iter()
-            .filter_map(|k| clean.get(*k))
-            .filter_map(|c| c.as_string_opt::<i32>())
-            .collect()
-    }
-
-    /// Records that an earlier pass found to share a key.
-    fn losers(
-        &self,
-        base: u64,
-        raw: &RawBatch,
-        clean: &[ArrayRef],
-        bad: &mut [bool],
-        faults: &mut Vec<(usize, Fault)>,
-    ) {
-        let Some(first_column) = self.contract.key.first().copied().filter(|_| !self.known.losers.is_empty())
-        else {
-            return;
-        };
-        let columns = self.key_columns(clean);
-        for (row, flag) in bad.iter_mut().enumerate() {
-            let ordinal = base + raw.places.get(row).map_or(0, |p| p.record);
-            let Some(why) = self.known.losers.get(&ordinal) else { continue };
-            if *flag {
-                continue;
-            }
-            *flag = true;
-            let key = self.key_shown(columns.iter().map(|c| if c.is_valid(row) { c.value(row) } else { "" }));
-            let (code, message) = match why {
-                Loser::Copy(first) => (
-                    Code::KeyDuplicate,
-                    format!("clé ({key}) déjà portée par l'enregistrement n° {first}, identique"),
-                ),
-                Loser::Conflict(first) => (
-                    Code::KeyConflict,
-                    format!(
-                        "clé ({key}) portée par des enregistrements qui diffèrent, dont le n° {first} : aucun n'est repris"
-                    ),
-                ),
-            };
-            faults.push((first_column, Fault::new(row, code, message)));
-        }
-    }
-
-    /// Names of the key's columns, with the values that say nothing about people.
-    fn key_shown<'v>(&self, values: impl Iterator<Item = &'v str>) -> String {
-        let specs = self.contract.key.iter().filter_map(|k| self.contract.columns.get(*k));
-        let parts = specs.zip(values).map(|(spec, value)| match spec.personal {
-            Personal::None if value.chars().count() <= 40 => format!("{} = {value}", spec.name),
-            _ => spec.name.to_string(),
-        });
-        parts.collect::<Vec<_>>().join(", ")
-    }
-}
-
-fn origin_columns(file: &Arc<str>, places: &[crate::source::Place]) -> [ArrayRef; 4] {
-    let number = |f: fn(&crate::source::Place) -> u64| -> ArrayRef {
-        Arc::new(Int64Array::from_iter_values(places.iter().map(|p| i64::try_from(f(p)).unwrap_or(i64::MAX))))
-    };
-    [
-        Arc::new(StringArray::new_repeated(&**file, places.len())),
-        number(|p| p.line),
-        number(|p| p.record),
-        number(|p| p.byte),
-    ]
-}
-
-/// Codes and columns of each row's rejecting findings, and the raw text of broken frames.
-fn reason_columns(rows: usize, findings: &[(usize, Finding)], raw: &[(usize, String)]) -> [ArrayRef; 3] {
-    let (mut codes, mut columns, mut texts) =
-        (StringBuilder::new(), StringBuilder::new(), StringBuilder::new());
-    let mut rest = findings;
-    let mut raw = raw.iter().peekable();
-    for row in 0..rows {
-        let count = rest.iter().take_while(|(r, _)| *r == row).count();
-        let (mine, after) = rest.split_at(count);
-        rest = after;
-        let join = |text: fn(&Finding) -> &str| {
-            mine.iter()
-                .map(|(_, f)| f)
-                .filter(|f| f.severity >= Severity::Error)
-                .map(text)
-                .collect::<Vec<_>>()
-                .join(",")
-        };
-        codes.append_value(join(|f| f.code.as_str()));
-        columns.append_value(join(|f| &f.origin.column));
-        texts.append_option(raw.next_if(|(r, _)| *r == row).map(|(_, t)| t));
-        while raw.next_if(|(r, _)| *r == row).is_some() {}
-    }
-    [Arc::new(codes.finish()), Arc::new(columns.finish()), Arc::new(texts.finish())]
 }

@@ -3,6 +3,7 @@
 mod aggregate;
 mod assort;
 mod checksum;
+mod claims;
 mod column;
 mod composite;
 mod delivery;
@@ -10,23 +11,29 @@ mod file;
 mod judge;
 mod keys;
 mod log;
+mod overlap;
 mod pass;
 mod profile;
 mod references;
+mod relations;
 mod repair;
 mod rule;
+mod schema;
 mod short;
+mod visits;
 
 pub use assort::{Assorted, Contents, Lot, Unit, assort, is_delta, look};
 pub use column::{days, from_days};
 pub use composite::as_text as composite_text;
 pub use delivery::{FileResult, LotResult, Shelf, TableResult, Terms, target, validate_delivery};
 pub use file::{FileOutcome, Means};
-pub use judge::{Target, accepted_schema, quarantine_schema};
+pub use judge::Target;
 pub use log::{CodeCount, FindingLog, RuleCount};
 pub use profile::{ColumnProfile, Drift, drift};
 pub use references::{Found, References, reference_hash};
 pub use rule::{check_types, sql_columns};
+pub use schema::{accepted_schema, quarantine_schema};
+pub use visits::COLUMNS as VISIT_COLUMNS;
 
 use crate::contract::Contract;
 use crate::domain::Calendar;

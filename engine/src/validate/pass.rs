@@ -7,8 +7,10 @@ use super::file::{FileOutcome, Means, Sink, validate_file};
 use super::judge::{Judge, Judged, Totals};
 use super::keys::{KeyLog, Loser};
 use super::log::FindingLog;
+use super::overlap::{fault, overlapping};
 use super::profile::{ColumnPart, profiles};
 use super::references::References;
+use super::visits::Visits;
 use crate::codes::Code;
 use crate::contract::{Contract, Repair};
 use crate::domain::AnneeScolaire;
@@ -16,7 +18,7 @@ use crate::error::Result;
 use crate::finding::{Finding, Origin};
 use crate::french::{count, thousands};
 use crate::source::{ArchiveLimits, Delivered, each_member};
-use crate::store::{Encoded, PartWriter};
+use crate::store::{Encoded, PartWriter, Spill};
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
@@ -29,8 +31,10 @@ struct TableState {
     offered: Vec<References>,
     repairs: BTreeMap<(usize, Repair), u64>,
     aggregates: Vec<Aggregate>,
+    visits: Vec<Visits>,
     totals: BTreeMap<usize, Totals>,
     profile: Vec<ColumnPart>,
+    periods: Vec<Spill<42>>,
 }
 
 pub(super) struct Pass<'p> {
@@ -50,8 +54,10 @@ impl<'p> Pass<'p> {
             offered: vec![References::default(); j.targets().len()],
             repairs: BTreeMap::new(),
             aggregates: j.contract().aggregates.iter().map(Aggregate::new).collect(),
+            visits: j.contract().visits.iter().map(Visits::new).collect(),
             totals: BTreeMap::new(),
             profile: Vec::new(),
+            periods: j.contract().overlaps.iter().map(|_| Spill::default()).collect(),
         };
         let contracts = judges.iter().map(Judge::contract).collect();
         Pass { shelf, contracts, tables: judges.iter().map(state).collect(), files: Vec::new() }
@@ -65,11 +71,12 @@ impl<'p> Pass<'p> {
                 let Some(unit) = same.iter().find(|u| u.member.as_deref().is_none_or(|m| m == member)) else {
                     return Ok(());
                 };
+                let number = self.files.len() + said.len();
                 let bases: Vec<u64> = self.tables.iter().map(|t| t.outcome.read).collect();
                 let shown = unit.shown();
                 let path = unit.member.is_none().then_some(unit.path.as_path());
                 let delivered = Delivered { name: &shown, input, path, delta: lot.delta };
-                let file = validate_file(judges, delivered, &bases, means, self)?;
+                let file = validate_file(judges, delivered, &bases, number, means, self)?;
                 let mut total = FileOutcome::default();
                 for (table, outcome) in self.tables.iter_mut().zip(&file.tables) {
                     table.outcome.add(*outcome);
@@ -132,6 +139,20 @@ impl<'p> Pass<'p> {
                 );
                 state.log.add(Finding::new(Code::TotalGap, origin, message));
             }
+            for (spec, periods) in contract.overlaps.iter().zip(std::mem::take(&mut state.periods)) {
+                for (file, place) in overlapping(periods)? {
+                    let shown =
+                        self.files.get(usize::from(file)).map_or_else(String::new, |f| f.unit.shown());
+                    let fault = fault(spec);
+                    let mut finding = Finding::new(
+                        fault.code,
+                        place.origin(&shown.as_str().into(), &name(spec.from)),
+                        fault.message,
+                    );
+                    finding.rule = fault.rule;
+                    state.log.add(finding);
+                }
+            }
             let unchecked = unchecked.iter().filter(|(t, _, _)| *t == contract.name);
             let unchecked =
                 unchecked.map(|(_, column, table)| (name(*column).to_string(), table.clone())).collect();
@@ -143,12 +164,15 @@ impl<'p> Pass<'p> {
                 let (rows, digest) = writer.finish()?;
                 parts.push((year, rows, digest));
             }
-            let aggregates = contract
+            let summaries = contract
                 .aggregates
                 .iter()
                 .zip(state.aggregates)
-                .map(|(spec, a)| Ok((spec.name.clone(), a.finish(contract)?)))
-                .collect::<Result<Vec<_>>>()?;
+                .map(|(spec, a)| Ok((spec.name.clone(), a.finish(contract)?)));
+            let column = |i: usize| contract.columns.get(i).map_or("", |c| &*c.name);
+            let visits = contract.visits.iter().zip(state.visits);
+            let visits = visits.map(|(spec, v)| Ok((spec.name.clone(), v.finish(&column)?)));
+            let aggregates = summaries.chain(visits).collect::<Result<Vec<_>>>()?;
             tables.push(TableResult {
                 contract,
                 outcome: state.outcome,
@@ -211,8 +235,14 @@ impl Sink for Pass<'_> {
         for (aggregate, part) in state.aggregates.iter_mut().zip(judged.partials) {
             aggregate.add(part)?;
         }
+        for (visits, part) in state.visits.iter_mut().zip(judged.hits) {
+            visits.add(part)?;
+        }
         for (column, sums) in judged.totals {
             state.totals.entry(column).or_default().add(sums);
+        }
+        for (spill, periods) in state.periods.iter_mut().zip(judged.periods) {
+            periods.into_iter().try_for_each(|p| spill.add(p))?;
         }
         if state.profile.is_empty() {
             state.profile = judged.profile;

@@ -4,6 +4,7 @@
 use super::column::days;
 use crate::contract::{ColumnSpec, ColumnType, Repair};
 use crate::domain::DateFormat;
+use crate::nomenclature::academie;
 use arrow::array::{Array, ArrayRef, AsArray, StringArray, StringBuilder};
 use chrono::{Days, NaiveDate};
 use std::borrow::Cow;
@@ -21,6 +22,7 @@ impl Repair {
             Repair::LeadingZeros => "zéros de gauche restitués",
             Repair::ExcelDate => "numéro de jour d'un tableur changé en date",
             Repair::Trim => "espaces de bord retirés",
+            Repair::Academie => "académie remise dans la graphie du portail",
         }
     }
 }
@@ -68,6 +70,9 @@ fn repair<'v>(spec: &ColumnSpec, value: &'v str) -> Option<(Cow<'v, str>, Vec<Re
                 .and_then(|w| out.bytes().all(|b| b.is_ascii_digit()).then(|| format!("{out:0>w$}"))),
             Repair::ExcelDate if spec.kind == ColumnType::Date => excel_date(spec.date_format, &out),
             Repair::ExcelDate => None,
+            Repair::Academie => {
+                academie(&out).map(|(_, label)| label).filter(|l| *l != out).map(str::to_owned)
+            }
         };
         if let Some(better) = better {
             kinds.push(*kind);

@@ -7,6 +7,7 @@
 
 mod aaf;
 mod bcn;
+mod coherence;
 mod crdc;
 mod dnma;
 mod ent;
@@ -16,9 +17,11 @@ mod nomenclature;
 mod output;
 mod people;
 mod plan;
+mod reading;
 mod references;
 mod rng;
 mod scope;
+mod timetable;
 mod world;
 
 use clap::{Parser, ValueEnum};
@@ -96,6 +99,7 @@ fn run(args: Args) -> Result<()> {
     }
     // Last: what refers to a record depends on every fault of its delivery.
     references::tell(&mut night)?;
+    coherence::tell(&mut night)?;
     night.finish()?;
     let told: u64 = night.findings.values().sum();
     eprintln!("{} records, {} wrong, {} warnings", night.records, night.wrong, told - night.wrong);
@@ -187,10 +191,37 @@ mod tests {
             .iter()
             .map(|l| {
                 let part = l.part.map(|p| format!(", part = {p}")).unwrap_or_default();
-                let to = format!("table = \"{}\", column = \"{}\"{part}", l.target, l.key);
+                let with = match l.target.with {
+                    [] => String::new(),
+                    with => format!(", with = {with:?}"),
+                };
+                let window = l.at.zip(l.target.window).map_or_else(String::new, |(at, (from, to))| {
+                    format!(", at = \"{at}\", from = \"{from}\", to = \"{to}\"")
+                });
+                let to = format!(
+                    "table = \"{}\", column = \"{}\"{part}{with}{window}",
+                    l.target.table, l.target.key
+                );
                 format!("{}.{} {{ {to}, severity = \"warning\" }}", l.table, l.column)
             })
             .collect();
         assert_eq!(ours, theirs);
+    }
+    #[test]
+    fn what_coherence_judges_is_in_the_contracts() {
+        for (table, rule) in [
+            (
+                "scope_structures",
+                "counts = { table = \"scope_appartenances\", column = \"code_structure\", with = [\"uai\"], \
+                 from = \"date_debut\", to = \"date_fin\", severity = \"warning\" }\n",
+            ),
+            (
+                "scope_seances",
+                "by = [\"uai\", \"id_enseignant\"]\ndate = \"date\"\nfrom = \"heure_debut\"\n\
+                 to = \"heure_fin\"\nonly = { statut = \"prévue\" }\n",
+            ),
+        ] {
+            assert!(text_of(table).contains(rule), "{table}: {rule}");
+        }
     }
 }

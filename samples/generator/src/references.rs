@@ -1,21 +1,37 @@
 //! An oracle for the references between the tables of a delivery: it reads the written files back
 //! in the simplest way, knows from the truth which records are rejected, and tells the others that
-//! refer to a record that is not there, or not accepted.
+//! refer to a record that is not there, not accepted, or not open at their date.
 
 use crate::output::{Night, Result};
-use std::collections::{BTreeMap, HashMap, HashSet};
-use std::fs::File;
-use std::io::{BufRead, BufReader};
-use std::path::Path;
+use crate::reading::{Values, deliveries, first, is_open, records};
+use std::collections::{HashMap, HashSet};
 
-/// The column of a table, the part of its `$` composites that is looked up, and the column of the table
-/// that must hold it. None of them depends on a date: a target is there or it is not.
+/// The column of a table, the part of its `$` composites that is looked up, and what must hold it.
 pub struct Link {
     pub table: &'static str,
     pub column: &'static str,
     pub part: Option<usize>,
-    pub target: &'static str,
+    pub target: Target,
+    /// The date at which the target must be open, in the table that refers.
+    pub at: Option<&'static str>,
+}
+
+/// A table that others refer to, and the column they name.
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+pub struct Target {
+    pub table: &'static str,
     pub key: &'static str,
+    /// Columns of the same name in both tables, which must hold the same values too.
+    pub with: &'static [&'static str],
+    /// First and last day, both included; an empty one is open.
+    pub window: Option<(&'static str, &'static str)>,
+}
+
+impl Target {
+    fn columns(self) -> impl Iterator<Item = &'static str> {
+        let window = self.window.into_iter().flat_map(|(from, to)| [from, to]);
+        self.with.iter().copied().chain([self.key]).chain(window)
+    }
 }
 
 const fn link(
@@ -25,7 +41,21 @@ const fn link(
     target: &'static str,
     key: &'static str,
 ) -> Link {
-    Link { table, column, part, target, key }
+    let target = Target { table: target, key, with: &[], window: None };
+    Link { table, column, part, target, at: None }
+}
+
+impl Link {
+    /// The target is one of the same school.
+    const fn in_school(self) -> Link {
+        Link { target: Target { with: &["uai"], ..self.target }, ..self }
+    }
+
+    /// The target is open at this date.
+    const fn open_at(self, at: &'static str) -> Link {
+        let window = Some(("date_debut", "date_fin"));
+        Link { target: Target { window, ..self.target }, at: Some(at), ..self }
+    }
 }
 
 const SCHOOL: &str = "ENTStructureJointure";
@@ -51,83 +81,91 @@ pub const LINKS: &[Link] = &[
     link("ent_personnel", "ENTAuxEnsClassesPrincipal", Some(0), "ent_etablissement", SCHOOL),
     link("ent_personnel", "ENTPersonFonctions", Some(0), "ent_etablissement", SCHOOL),
     link("ent_responsable", "ENTAuxPersRelEleveEleve", None, "ent_eleve", PERSON),
-    link("scope_appartenances", "code_structure", None, "scope_structures", "code_structure"),
-    link("scope_seances", "code_structure", None, "scope_structures", "code_structure"),
-    link("scope_seances", "id_enseignant", None, "scope_enseignants", "id_enseignant"),
-    link("scope_services", "code_structure", None, "scope_structures", "code_structure"),
-    link("scope_services", "id_enseignant", None, "scope_enseignants", "id_enseignant"),
-    link("scope_structures", "divisions_appartenance", None, "scope_structures", "code_structure"),
+    link("scope_appartenances", "code_structure", None, "scope_structures", "code_structure")
+        .in_school()
+        .open_at("date_debut"),
+    link("scope_seances", "code_structure", None, "scope_structures", "code_structure")
+        .in_school()
+        .open_at("date"),
+    link("scope_seances", "id_enseignant", None, "scope_enseignants", "id_enseignant").in_school(),
+    link("scope_services", "code_structure", None, "scope_structures", "code_structure").in_school(),
+    link("scope_services", "id_enseignant", None, "scope_enseignants", "id_enseignant").in_school(),
+    link("scope_structures", "divisions_appartenance", None, "scope_structures", "code_structure")
+        .in_school(),
 ];
 
-/// Delivery and table of a file, by its name.
-fn place(file: &str) -> Option<(&str, &'static str)> {
-    const ENDS: &[(&str, &str)] = &[
-        ("_EtabEducNat_", "ent_etablissement"),
-        ("_Eleve_", "ent_eleve"),
-        ("_MatiereEducNat_", "ent_matiere"),
-        ("_MefEducNat_", "ent_mef"),
-        ("_PersEducNat_", "ent_personnel"),
-        ("_PersRelEleve_", "ent_responsable"),
-        ("_appartenances.", "scope_appartenances"),
-        ("_enseignants.", "scope_enseignants"),
-        ("_seances.", "scope_seances"),
-        ("_services.", "scope_services"),
-        ("_structures.", "scope_structures"),
-    ];
-    ENDS.iter().find_map(|(end, table)| Some((file.split_once(end)?.0, *table)))
+/// What the columns of `with` hold, each ended by a character that no value holds, then a value.
+fn whole(target: Target, values: &Values, value: &str) -> String {
+    let mut all: String = target.with.iter().map(|w| format!("{}\u{1f}", first(values, w))).collect();
+    all.push_str(value);
+    all
 }
 
-/// Values of a record by column.
-type Values = HashMap<String, Vec<String>>;
+/// The values that a target offers, with the days on which they are open where it has some.
+type Offers = HashMap<String, Vec<(String, String)>>;
+
+/// What is wrong with a value at a date.
+fn fault(offers: &Offers, value: &str, day: &str) -> Option<&'static str> {
+    let Some(windows) = offers.get(value) else { return Some("REFERENCE_UNKNOWN") };
+    let open = |(from, to): &(String, String)| is_open(from, to, day);
+    let closed = !day.is_empty() && !windows.is_empty() && !windows.iter().any(open);
+    closed.then_some("REFERENCE_CLOSED")
+}
 
 /// Adds to the truth what is expected of the references of every delivery.
 pub fn tell(night: &mut Night) -> Result<()> {
-    let mut deliveries: BTreeMap<String, Vec<(String, &'static str)>> = BTreeMap::new();
-    for file in night.files() {
-        if let Some((delivery, table)) = place(file) {
-            deliveries.entry(delivery.to_owned()).or_default().push((file.clone(), table));
-        }
-    }
-    for files in deliveries.values() {
-        let mut there: HashMap<(&str, &str), HashSet<String>> = HashMap::new();
+    for files in deliveries(night).values() {
+        let mut there: HashMap<Target, Offers> = HashMap::new();
         for (file, table) in files {
-            let keys: HashSet<&str> = LINKS.iter().filter(|l| l.target == *table).map(|l| l.key).collect();
-            if keys.is_empty() {
+            let targets: HashSet<Target> =
+                LINKS.iter().map(|l| l.target).filter(|t| t.table == *table).collect();
+            if targets.is_empty() {
                 continue;
             }
-            for key in &keys {
-                there.entry((*table, *key)).or_default();
-            }
+            let columns = targets.iter().flat_map(|t| t.columns()).collect();
             let rejected = night.rejected(file);
-            records(&night.path(file), &keys, &mut |record, _, values| {
+            let mut offers: Vec<(Target, Offers)> =
+                targets.into_iter().map(|t| (t, there.remove(&t).unwrap_or_default())).collect();
+            records(&night.path(file), &columns, &mut |record, _, values| {
                 if rejected.contains(&record) {
                     return Ok(());
                 }
-                for key in &keys {
-                    let set = there.entry((*table, *key)).or_default();
-                    set.extend(values.get(*key).into_iter().flatten().cloned());
+                for (target, offers) in &mut offers {
+                    for value in values.get(target.key).into_iter().flatten() {
+                        let windows = offers.entry(whole(*target, values, value)).or_default();
+                        let window = target.window.map(|(from, to)| (first(values, from), first(values, to)));
+                        windows.extend(window.map(|(from, to)| (from.to_owned(), to.to_owned())));
+                    }
                 }
                 Ok(())
             })?;
+            there.extend(offers);
         }
         for (file, table) in files {
             let links: Vec<&Link> = LINKS.iter().filter(|l| l.table == *table).collect();
             if links.is_empty() {
                 continue;
             }
-            let columns = links.iter().map(|l| l.column).collect();
+            let needs = |l: &&Link| [l.column].into_iter().chain(l.at).chain(l.target.with.iter().copied());
+            let columns = links.iter().flat_map(needs).collect();
             let rejected = night.rejected(file);
             records(&night.path(file), &columns, &mut |record, line, values| {
                 if rejected.contains(&record) {
                     return Ok(());
                 }
                 for link in &links {
-                    let Some(targets) = there.get(&(link.target, link.key)) else { continue };
+                    let Some(offers) = there.get(&link.target) else { continue };
+                    let day = link.at.map_or("", |at| first(values, at));
                     let mut wanted = values.get(link.column).into_iter().flatten().map(|v| {
                         link.part.map_or(Some(v.as_str()), |p| v.split('$').nth(p)).unwrap_or_default()
                     });
-                    if wanted.any(|v| !v.is_empty() && !targets.contains(v)) {
-                        night.warn(file, line, record, link.column, "REFERENCE_UNKNOWN")?;
+                    // A list tells its first wrong value.
+                    let wrong = wanted.find_map(|v| {
+                        let value = whole(link.target, values, v);
+                        if v.is_empty() { None } else { fault(offers, &value, day) }
+                    });
+                    if let Some(code) = wrong {
+                        night.warn(file, line, record, link.column, code)?;
                     }
                 }
                 Ok(())
@@ -137,69 +175,32 @@ pub fn tell(night: &mut Night) -> Result<()> {
     Ok(())
 }
 
-/// Gives each record of a file: its number, its line, its values in the wanted columns.
-fn records(
-    path: &Path,
-    wanted: &HashSet<&str>,
-    each: &mut dyn FnMut(u64, u64, &Values) -> Result<()>,
-) -> Result<()> {
-    let mut input = BufReader::with_capacity(1 << 18, File::open(path)?);
-    let csv = path.extension().is_some_and(|e| e == "csv");
-    let (mut bytes, mut header) = (Vec::new(), Vec::new());
-    let (mut line, mut record, mut began) = (0, 0, 0);
-    let mut values = Values::new();
-    loop {
-        bytes.clear();
-        if input.read_until(b'\n', &mut bytes)? == 0 {
-            return Ok(());
-        }
-        line += 1;
-        // Bytes of another encoding are in records that are rejected.
-        let text = String::from_utf8_lossy(&bytes);
-        let text = text.trim_end_matches('\n');
-        if csv {
-            let fields = csv_fields(text);
-            if header.is_empty() {
-                header = fields;
-                continue;
-            }
-            record += 1;
-            let split = |f: String| f.split('|').map(str::to_owned).collect();
-            let cells = header.iter().zip(fields).filter(|(h, _)| wanted.contains(h.as_str()));
-            values = cells.map(|(h, f)| (h.clone(), split(f))).collect();
-            each(record, line, &values)?;
-        } else if text == "<addRequest>" {
-            record += 1;
-            began = line;
-            values.clear();
-        } else if text == "</addRequest>" {
-            each(record, began, &values)?;
-        } else if let Some((name, rest)) =
-            text.strip_prefix("<attr name=\"").and_then(|t| t.split_once("\">"))
-        {
-            let found =
-                rest.split("<value>").skip(1).filter_map(|v| Some(plain(v.split_once("</value>")?.0)));
-            values.insert(name.to_owned(), found.collect());
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_target_is_open_on_its_first_and_last_days() {
+        let window = |from: &str, to: &str| (from.to_owned(), to.to_owned());
+        let offers = Offers::from([
+            ("once".to_owned(), vec![window("2025-09-01", "2026-01-15")]),
+            ("twice".to_owned(), vec![window("", "2025-09-30"), window("2026-01-01", "")]),
+            ("ever".to_owned(), Vec::new()),
+        ]);
+        let (closed, unknown) = (Some("REFERENCE_CLOSED"), Some("REFERENCE_UNKNOWN"));
+        for (value, day, expected) in [
+            ("once", "2025-08-31", closed),
+            ("once", "2025-09-01", None),
+            ("once", "2026-01-15", None),
+            ("once", "2026-01-16", closed),
+            ("once", "", None),
+            ("twice", "1999-09-01", None),
+            ("twice", "2025-10-01", closed),
+            ("twice", "2030-01-01", None),
+            ("ever", "2025-09-01", None),
+            ("never", "2025-09-01", unknown),
+        ] {
+            assert_eq!(fault(&offers, value, day), expected, "{value} {day}");
         }
     }
-}
-
-fn plain(value: &str) -> String {
-    value.replace("&lt;", "<").replace("&gt;", ">").replace("&apos;", "'").replace("&amp;", "&")
-}
-
-fn csv_fields(line: &str) -> Vec<String> {
-    let mut fields = vec![String::new()];
-    let mut quoted = false;
-    let mut chars = line.chars().peekable();
-    while let Some(c) = chars.next() {
-        let last = fields.len() - 1;
-        match c {
-            '"' if quoted && chars.next_if_eq(&'"').is_some() => fields[last].push('"'),
-            '"' => quoted = !quoted,
-            ';' if !quoted => fields.push(String::new()),
-            c => fields[last].push(c),
-        }
-    }
-    fields
 }
