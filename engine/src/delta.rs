@@ -16,7 +16,7 @@ use arrow::compute::interleave;
 use arrow::datatypes::{DataType, Field, Schema};
 use arrow::record_batch::RecordBatch;
 use chrono::NaiveDate;
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::path::Path;
 use std::sync::Arc;
 
@@ -61,7 +61,8 @@ fn state(run: &Run<'_>, delivery: &Delivery, table: &str) -> Result<Vec<Snapshot
     let mine: Vec<Snapshot> =
         run.store.ledger.snapshots(table)?.into_iter().filter(|s| s.emitter == delivery.emitter).collect();
     let last = mine.iter().map(|s| s.delivery_date.clone()).max().unwrap_or_default();
-    Ok(mine.into_iter().filter(|s| s.delivery_date == last).collect())
+    // Newest first: of a record that a correction of the same day brought again, the last one counts.
+    Ok(mine.into_iter().rev().filter(|s| s.delivery_date == last).collect())
 }
 
 /// Keys of the sender's present state: a Delta may only change or delete one of them.
@@ -125,12 +126,18 @@ pub fn apply(
     let written = work.join(format!("{}-etat.parquet", contract.name));
     let mut writer = PartWriter::create(&written, schema.clone())?;
     let mut deleted: Vec<(String, (usize, usize))> = Vec::new();
-    for snapshot in state(run, delivery, &contract.name)? {
+    let mut seen: HashSet<String> = HashSet::new();
+    let state = state(run, delivery, &contract.name)?;
+    let several = state.len() > 1;
+    for snapshot in state {
         for batch in read_batches(&run.store.path(&snapshot.path), None)? {
             let batch = batch?;
             let keys = text(&batch, &key.name).ok_or_else(|| corrupt("clé absente de l'état"))?;
             let mut rows: Vec<(usize, Option<Change>)> = Vec::new();
             for row in 0..batch.num_rows() {
+                if several && !seen.insert(keys.value(row).to_owned()) {
+                    continue;
+                }
                 match changes.remove(keys.value(row)) {
                     Some(change) if change.delete => deleted.push((keys.value(row).to_owned(), change.at)),
                     change => rows.push((row, change)),

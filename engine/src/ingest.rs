@@ -220,9 +220,22 @@ pub(crate) fn judge(run: &Run<'_>, delivery: &Delivery, date: NaiveDate, work: &
         refusals.extend(found.refusals);
         sha256.insert(path, file);
     }
-    // What the files say was settled when they were received: the delivery's date and name hold.
-    let lots: Vec<Lot<'_>> =
-        assort(contents, &contracts, date, &mut refusals).into_iter().flat_map(|a| a.lots).collect();
+    // What the files say was settled when they were received: the delivery's date and name hold, and
+    // files of one table are judged together, whatever dates an archive's members bear.
+    let mut lots: Vec<Lot<'_>> = Vec::new();
+    for lot in assort(contents, &contracts, date, &mut refusals).into_iter().flat_map(|a| a.lots) {
+        let same =
+            |l: &Lot<'_>| l.contracts.first().map(|c| &c.name) == lot.contracts.first().map(|c| &c.name);
+        match lots.iter_mut().find(|l| same(l)) {
+            Some(other) if other.delta == lot.delta => other.units.extend(lot.units),
+            Some(_) => {
+                let message =
+                    "une même livraison porte un export Complet et un Delta de la même table : séparez-les";
+                refusals.push(Finding::new(Code::RecvName, Origin::default(), message));
+            }
+            None => lots.push(lot),
+        }
+    }
     for contract in lots.iter().flat_map(|l| &l.contracts) {
         if let Some(name) = missing_tables(contract, run.nomenclatures).first() {
             return Err(Error::Usage(format!(

@@ -62,20 +62,19 @@ fn one(run: &mut Run<'_>, delivery: &Delivery, before: &IngestRow) -> Result<Rep
     let date = DateFormat::Iso
         .parse(&delivery.delivery_date)
         .ok_or_else(|| Error::Corrupt(format!("date de la livraison {}", delivery.id)))?;
-    let state = run.store.ledger.state_date(&delivery.emitter)?;
-    if delivery.name.contains("_Delta_") {
+    let was_refused = before.status == "refused";
+    if delivery.name.contains("_Delta_") && !was_refused {
         // Its requests would apply to a state that has moved on.
-        said.skipped = "un Delta se redépose, il ne se rejoue pas".into();
+        said.skipped = "un Delta accepté ne se rejoue pas : l'état a changé depuis".into();
         return Ok(said);
     }
-    if state.is_some_and(|s| s > delivery.delivery_date) && complete(run, delivery) {
+    if run.store.ledger.replaced(&delivery.id, !complete(run, delivery))? {
         said.skipped = "une livraison plus récente du même émetteur l'a remplacée".into();
         return Ok(said);
     }
     let work = run.store.work_dir(&format!("replay-{}", delivery.id))?;
     let Judging { mut tables, parts } = ingest::judge(run, delivery, date, &work)?;
     let refused = tables.iter().any(|t| t.refused);
-    let was_refused = before.status == "refused";
     let sum = |f: fn(&crate::report::TableQuality) -> u64| tables.iter().map(f).sum::<u64>();
     let (accepted, rejected) = (sum(|t| t.accepted), sum(|t| t.rejected));
     said.read = if was_refused { sum(|t| t.read) } else { before.rejected.unsigned_abs() };
@@ -115,7 +114,7 @@ fn one(run: &mut Run<'_>, delivery: &Delivery, before: &IngestRow) -> Result<Rep
         delivery_id: delivery.id.clone(),
         run_id: run.id.clone(),
         status: "accepted".into(),
-        read: before.read,
+        read: if was_refused { signed(said.read) } else { before.read },
         accepted: if was_refused { signed(accepted) } else { before.accepted + signed(said.accepted) },
         rejected: if was_refused { signed(rejected) } else { signed(said.rejected) },
         quality: serde_json::to_string(&quality).map_err(|e| Error::Write(e.to_string()))?,

@@ -262,10 +262,16 @@ pub fn receive(run: &mut Run<'_>) -> Result<Said> {
 /// Who sends: the name of the delivery without its date, so that each export of the same sender
 /// replaces the one before it, and nobody else's. A Delta changes the state that a Complet set.
 fn emitter(name: &str, date: NaiveDate) -> String {
-    [date.format("%Y%m%d").to_string(), date.to_string()]
-        .iter()
-        .fold(name.to_owned(), |n, d| n.replacen(d.as_str(), "", 1))
-        .replace("_Delta_", "_Complet_")
+    let bare = [date.format("%Y%m%d").to_string(), date.to_string()].iter().fold(name.to_owned(), |n, d| {
+        let Some((before, after)) = n.split_once(d.as_str()) else { return n };
+        // The hour of an export (`_hhmmss`) changes from one to the next.
+        let hour = after
+            .strip_prefix('_')
+            .and_then(|a| a.get(..6))
+            .is_some_and(|h| h.bytes().all(|b| b.is_ascii_digit()));
+        format!("{before}{}", if hour { after.get(7..).unwrap_or_default() } else { after })
+    });
+    bare.replace("_Delta_", "_Complet_")
 }
 
 /// Reads a file once: copy, digest, and the checks that tell a whole file from half of one.

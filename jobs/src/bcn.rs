@@ -76,7 +76,9 @@ fn keep(run: &mut Run<'_>, name: &str, table: &Table, bytes: &[u8]) -> Result<Va
     let sha256 = table.digest.to_string();
     let known: Vec<EditionRow> =
         run.store.ledger.editions("9999")?.into_iter().filter(|e| e.table_name == name).collect();
-    let status = if known.last().is_some_and(|e| e.sha256 == sha256) { "unchanged" } else { "new" };
+    let date = run.date.to_string();
+    let governing = known.iter().rfind(|e| e.imported_on <= date);
+    let status = if governing.is_some_and(|e| e.sha256 == sha256) { "unchanged" } else { "new" };
     let flaws: BTreeMap<String, usize> = table
         .flaws_by_kind()
         .into_iter()

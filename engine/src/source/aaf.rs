@@ -15,6 +15,9 @@ use std::sync::Arc;
 
 /// Root of every AAF document.
 pub(super) const ROOT: &str = "ficAlimMENESR";
+/// What the header's comments may say; anything else could name somebody.
+const HEADER: &[&str] =
+    &["versionAF", "versionSDET", "codeAcademieExport", "degre", "dateGenerationExport", "dateDebutExport"];
 /// Unknown attributes told one by one; a file with more is not an AAF file of any year.
 const UNKNOWN_MAX: usize = 1000;
 
@@ -360,7 +363,7 @@ impl Form for Requests<'_> {
         // versionAF="AAF-VE2407", dateGenerationExport="16/09/2024"…
         if let Some((name, value)) = text.trim().split_once('=')
             && self.header.len() < 20
-            && name.trim().chars().all(char::is_alphanumeric)
+            && HEADER.contains(&name.trim())
         {
             let value: String = value.trim().trim_matches('"').chars().take(80).collect();
             self.header.push((name.trim().to_owned(), value));
@@ -407,7 +410,9 @@ impl<'a> RecordReader<'a> for AafReader<'a> {
         let mut end = std::mem::take(&mut self.walk.end);
         let file = self.walk.file().clone();
         for (name, (_, place)) in &self.form.unknown {
-            let name: Arc<str> = printable(name).into();
+            // Attributes have no spaces; a name of somebody has.
+            let name: Arc<str> =
+                if name.contains(' ') { "(nom illisible)".into() } else { printable(name).into() };
             end.findings.push(Finding::new(
                 Code::AafAttributeUnknown,
                 place.origin(&file, &name),

@@ -161,11 +161,19 @@ impl<'a> RecordReader<'a> for CsvReader<'a> {
             records: Vec::new(),
             first: self.records + 1,
         };
+        let mut spread = 0;
         while !self.done
             && rows.records.len() * per_record < self.limits.batch_records
-            && rows.bytes.len() < self.limits.batch_bytes
+            && spread < self.limits.batch_bytes
         {
             let Some(record) = self.next_record()? else { break };
+            if record.range.len().saturating_mul(per_record) > self.limits.wide_bytes_max {
+                let max = self.limits.wide_bytes_max >> 20;
+                let message = format!("une ligne large donnerait plus de {max} Mio une fois mise en lignes");
+                self.refuse(Code::FileLimit, record.line, "", message);
+                break;
+            }
+            spread += record.range.len().saturating_mul(per_record);
             self.records += 1;
             let start = rows.bytes.len();
             rows.bytes.extend_from_slice(self.scanner.bytes(&record.range));

@@ -294,7 +294,7 @@ impl Form for Tables<'_> {
             let value = unescaped(&a.value);
             match slots {
                 Some(slots) => slots.into_iter().for_each(|s| self.put(s, &value)),
-                None if depth == 1 && self.metadata.len() < 20 => {
+                None if depth == 1 && key.eq_ignore_ascii_case("version") => {
                     self.metadata.push((printable(key), value.chars().take(80).collect()));
                 }
                 None if depth > 1 && node.is_some() => self.remember(format!("@{key}"), &value, place),

@@ -11,6 +11,8 @@ pub struct Limits {
     pub batch_records: usize,
     /// Bytes per chunk, about.
     pub batch_bytes: usize,
+    /// Bytes that one line of a wide file may give once its items are rows.
+    pub wide_bytes_max: usize,
     /// Depth of elements in an XML document.
     pub depth_max: usize,
 }
@@ -22,6 +24,7 @@ impl Default for Limits {
             columns_max: 10_000,
             batch_records: 65_536,
             batch_bytes: 6 << 20,
+            wide_bytes_max: 64 << 20,
             depth_max: 64,
         }
     }

@@ -191,7 +191,10 @@ fn lossless(bytes: &[u8]) -> String {
 
 /// Names come from foreign files: shown only when they look like names.
 fn printable(name: &str) -> String {
+    // A run of nine digits is a national pupil number rather than a name.
+    let number = name.as_bytes().windows(9).any(|w| w.iter().all(u8::is_ascii_digit));
     let fits = !name.is_empty()
+        && !number
         && name.len() <= 80
         && name.chars().all(|c| c.is_alphanumeric() || matches!(c, '_' | '-' | '.' | ':' | ' ' | '/' | '@'));
     if fits { name.to_owned() } else { "(nom illisible)".into() }

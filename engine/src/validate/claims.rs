@@ -1,10 +1,11 @@
 //! Claims of records on their keys, and the records that an earlier pass found to share one.
 
-use super::column::Fault;
+use super::column::{Fault, is_code};
 use super::judge::Judge;
 use super::keys::{Claim, Loser, hash_key, hash64};
 use crate::codes::Code;
 use crate::contract::Personal;
+use crate::domain::DateFormat;
 use crate::source::{RawBatch, Request};
 use arrow::array::{Array, ArrayRef, AsArray, StringArray};
 
@@ -94,7 +95,9 @@ impl Judge<'_> {
     fn key_shown<'v>(&self, values: impl Iterator<Item = &'v str>) -> String {
         let specs = self.contract.key.iter().filter_map(|k| self.contract.columns.get(*k));
         let parts = specs.zip(values).map(|(spec, value)| match spec.personal {
-            Personal::None if value.chars().count() <= 40 => format!("{} = {value}", spec.name),
+            Personal::None if is_code(value) || DateFormat::Iso.parse(value).is_some() => {
+                format!("{} = {value}", spec.name)
+            }
             _ => spec.name.to_string(),
         });
         parts.collect::<Vec<_>>().join(", ")

@@ -306,16 +306,21 @@ fn required(row: usize) -> Fault {
 /// people, and the value is what a code looks like. In a row whose columns slid, a name or a
 /// national pupil number may stand anywhere, so anything else is not shown.
 fn shown(spec: &ColumnSpec, value: &str, text: &str) -> String {
+    match spec.personal {
+        Personal::None if is_code(value) => format!("« {value} » : {text}"),
+        _ => text.to_owned(),
+    }
+}
+
+/// Whether a value can be nothing but a code.
+pub fn is_code(value: &str) -> bool {
     let code = (1..=16).contains(&value.len())
         && value.bytes().all(|b| b.is_ascii_uppercase() || b.is_ascii_digit())
         && value.bytes().any(|b| b.is_ascii_digit());
     // INE: nine or ten digits and one or two letters.
     let digits = value.bytes().take_while(u8::is_ascii_digit).count();
     let ine = value.len() == 11 && (9..=10).contains(&digits);
-    match spec.personal {
-        Personal::None if code && !ine => format!("« {value} » : {text}"),
-        _ => text.to_owned(),
-    }
+    code && !ine
 }
 
 fn text_fault(spec: &ColumnSpec, row: usize, value: &str) -> Option<Fault> {
@@ -379,8 +384,16 @@ fn in_range<N: Copy + Into<i128>>(
 
 /// Digits with an optional minus; no sign, space, separator or exponent is guessed at.
 fn integer(text: &str) -> Option<i64> {
-    let digits = text.strip_prefix('-').unwrap_or(text);
-    (!digits.is_empty() && digits.bytes().all(|b| b.is_ascii_digit())).then(|| text.parse().ok()).flatten()
+    let (negative, digits) = text.strip_prefix('-').map_or((false, text), |d| (true, d));
+    if digits.is_empty() {
+        return None;
+    }
+    // Counted downwards: the least integer has no opposite.
+    let least = digits.bytes().try_fold(0_i64, |n, b| {
+        let digit = b.wrapping_sub(b'0');
+        if digit > 9 { None } else { n.checked_mul(10)?.checked_sub(i64::from(digit)) }
+    })?;
+    if negative { Some(least) } else { least.checked_neg() }
 }
 
 /// An exact decimal as a count of its smallest unit.

@@ -227,7 +227,11 @@ fn worker(
         };
         held.2 |= chunk.is_err();
         drop(held);
-        let result = chunk.and_then(|c| work.run(c));
+        // A panic here would leave the others waiting for ever: it ends the run like any failure.
+        let result = chunk.and_then(|c| {
+            let judged = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| work.run(c)));
+            judged.unwrap_or_else(|_| Err(Error::Corrupt("un contrôle s'est arrêté sans le dire".into())))
+        });
         if done.send((number, result)).is_err() {
             break;
         }

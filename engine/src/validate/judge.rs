@@ -319,8 +319,14 @@ impl<'a> Judge<'a> {
                 .chain(origin.iter().cloned())
                 .collect();
             let all = RecordBatch::try_new(self.accepted_schema.clone(), columns)?;
-            let distinct: BTreeSet<AnneeScolaire> =
-                years.iter().zip(&bad).filter(|(_, b)| !**b).filter_map(|(y, _)| *y).collect();
+            // Neighbours share their year: nearly every look is at the last one.
+            let mut distinct: Vec<AnneeScolaire> = Vec::new();
+            for (year, _) in years.iter().zip(&bad).filter(|(_, b)| !**b) {
+                if let Some(year) = year.filter(|y| distinct.last() != Some(y) && !distinct.contains(y)) {
+                    distinct.push(year);
+                }
+            }
+            distinct.sort_unstable();
             let whole = distinct.len() == 1 && keep.true_count() == rows;
             for year in distinct {
                 if whole {

@@ -26,7 +26,7 @@ pub struct Claim {
 }
 
 /// Why a record loses its key.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Loser {
     /// A copy of this record.
     Copy(u64),
@@ -74,7 +74,13 @@ impl KeyLog {
                 let copies = rest.iter().all(|r| content(r) == content(first));
                 let why = if copies { Loser::Copy(ordinal(first)) } else { Loser::Conflict(ordinal(first)) };
                 let lost = if copies { rest } else { same };
-                losers.extend(lost.iter().map(|r| (ordinal(r), why)));
+                for record in lost {
+                    // A record with several keys (a wide line): a conflict says more than a copy.
+                    losers
+                        .entry(ordinal(record))
+                        .and_modify(|w: &mut Loser| *w = (*w).max(why))
+                        .or_insert(why);
+                }
             }
             Ok(())
         })?;

@@ -155,7 +155,10 @@ pub fn profiles(contract: &Contract, parts: Vec<ColumnPart>) -> Vec<ColumnProfil
             let mut top: Vec<(String, u64)> = match &part.values {
                 Some(v) if !personal && codes => v
                     .iter()
-                    .filter(|(t, _)| t.chars().count() <= SHOWN_MAX)
+                    .filter(|(t, _)| {
+                        t.chars().count() <= SHOWN_MAX
+                            && (spec.values.contains(t) || super::column::is_code(t))
+                    })
                     .map(|(t, n)| (t.clone(), *n))
                     .collect(),
                 _ => Vec::new(),

@@ -355,7 +355,11 @@ impl Ledger {
     /// # Errors
     /// When the ledger cannot be read.
     pub fn editions(&self, date: &str) -> Result<Vec<EditionRow>> {
-        self.all("SELECT * FROM editions WHERE imported_on <= ? ORDER BY seq", &[&date], EditionRow::read)
+        self.all(
+            "SELECT * FROM editions WHERE imported_on <= ? ORDER BY imported_on, seq",
+            &[&date],
+            EditionRow::read,
+        )
     }
 
     /// Quarantine files: (path, table, delivery, rows).
@@ -366,6 +370,23 @@ impl Ledger {
         self.all("SELECT * FROM quarantines ORDER BY table_name, delivery_id", &[], |r| {
             Ok((get(r, "path")?, get(r, "table_name")?, get(r, "delivery_id")?, get(r, "rows")?))
         })
+    }
+
+    /// Whether a delivery that came after this one took its place: of the same sender and of its
+    /// date or a later one; of an increment, under the same name.
+    ///
+    /// # Errors
+    /// When the ledger cannot be read.
+    pub fn replaced(&self, delivery: &str, increment: bool) -> Result<bool> {
+        let found = self.all(
+            "SELECT count(*) AS n FROM deliveries d JOIN deliveries o ON o.id <> d.id AND o.emitter = d.emitter
+             JOIN ingests i ON i.delivery_id = o.id AND i.status = 'accepted'
+             WHERE d.id = ?1 AND ((o.rowid > d.rowid AND o.delivery_date >= d.delivery_date AND (NOT ?2 OR o.name = d.name))
+               OR (NOT ?2 AND o.delivery_date > d.delivery_date))",
+            &[&delivery, &increment],
+            |r| get::<i64>(r, "n"),
+        )?;
+        Ok(found.first().is_some_and(|n| *n > 0))
     }
 
     /// How often the quarantine of a delivery was replayed with a result.
