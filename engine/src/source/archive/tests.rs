@@ -634,7 +634,7 @@ fn a_file_that_changes_is_broken() {
     ] {
         let mut file = Changing(Cursor::new(first.clone()), second, 0);
         let outcome = visit_members(&mut file, "lot", &limits(), &mut |_, _| Ok(())).unwrap();
-        assert!(outcome.refusals.contains(&changed(Kind::Plain)), "{:?}", outcome.refusals);
+        assert!(outcome.refusals.contains(&changed(outcome.kind)), "{:?}", outcome.refusals);
     }
 }
 
