@@ -16,8 +16,10 @@ pub(super) struct LineReader<'a> {
     /// Up to where lines and bytes were counted: counting in large runs costs next to nothing.
     counted: usize,
     decoder: Option<encoding_rs::Decoder>,
+    /// A single-byte encoding: one byte of the file is a character.
+    byte_is_char: bool,
     started: bool,
-    pub(super) eof: bool,
+    eof: bool,
     lines_before: u64,
     bytes_before: u64,
     pub(super) since_mark: usize,
@@ -36,6 +38,7 @@ impl<'a> LineReader<'a> {
             position: 0,
             counted: 0,
             decoder: None,
+            byte_is_char: false,
             started: false,
             eof: false,
             lines_before: 1,
@@ -48,13 +51,39 @@ impl<'a> LineReader<'a> {
         }
     }
 
+    /// Reads a text that was read before: what comes first has this line and byte in its file.
+    pub(super) fn over(text: String, line: u64, byte: u64, byte_is_char: bool) -> LineReader<'static> {
+        let mut lines = LineReader::new(Box::new(std::io::empty()), usize::MAX);
+        (lines.started, lines.eof, lines.byte_is_char) = (true, true, byte_is_char);
+        lines.give_back(text.into_bytes(), line, byte);
+        lines
+    }
+
+    /// Takes back the last of what was consumed, whose first byte has this place.
+    pub(super) fn give_back(&mut self, bytes: Vec<u8>, line: u64, byte: u64) {
+        let unread = self.decoded.split_off(self.position.min(self.decoded.len()));
+        self.decoded = bytes;
+        self.decoded.extend(unread);
+        (self.position, self.counted) = (0, 0);
+        (self.lines_before, self.bytes_before) = (line, byte);
+    }
+
+    /// Whether everything was consumed.
+    pub(super) fn at_end(&self) -> bool {
+        self.eof && self.position >= self.decoded.len()
+    }
+
+    /// Whether a character is a byte of the file, in a single-byte encoding.
+    pub(super) fn byte_is_char(&self) -> bool {
+        self.byte_is_char
+    }
+
     fn count(&mut self) {
         let used = self.decoded.get(self.counted..self.position).unwrap_or_default();
         self.lines_before += memchr::memchr_iter(b'\n', used).count() as u64;
-        // In a single-byte encoding a character is a byte of the file.
-        self.bytes_before += match self.decoder {
-            None => used.len() as u64,
-            Some(_) => used.iter().filter(|b| (**b & 0xC0) != 0x80).count() as u64,
+        self.bytes_before += match self.byte_is_char {
+            false => used.len() as u64,
+            true => used.iter().filter(|b| (**b & 0xC0) != 0x80).count() as u64,
         };
         self.counted = self.position;
     }
@@ -102,6 +131,8 @@ impl<'a> LineReader<'a> {
         let n = loop {
             match self.input.read(room) {
                 Err(e) if e.kind() == std::io::ErrorKind::Interrupted => {}
+                // What failed once does not heal: whoever reads next must see it too.
+                _ if self.failed => return Err(std::io::Error::from(std::io::ErrorKind::Other)),
                 other => {
                     self.failed = other.is_err();
                     break other?;
@@ -116,6 +147,7 @@ impl<'a> LineReader<'a> {
                 Ok(encoding) if encoding == UTF_8 => {}
                 Ok(other) => {
                     self.decoder = Some(other.new_decoder_without_bom_handling());
+                    self.byte_is_char = true;
                     std::mem::swap(&mut self.raw, &mut self.decoded);
                 }
                 Err(name) => {

@@ -18,6 +18,7 @@ mod scan;
 mod sniff;
 mod xml;
 
+pub use aaf::{too_many_unknown, unknown_attributes};
 pub use archive::{ArchiveLimits, Fault as ArchiveFault, Kind, each_member, is_plain};
 pub use limits::Limits;
 pub use sniff::{Head, Sniffed};
@@ -48,6 +49,10 @@ pub struct RawBatch {
     pub broken: Vec<(usize, Finding)>,
     /// The whole record as text, for broken frames only.
     pub raw: Vec<(usize, String)>,
+    /// Attributes that the contract does not name, and where each was first met in the batch.
+    pub unknown: Vec<(String, Place)>,
+    /// Why the file cannot be read further than this batch: what follows it does not count.
+    pub stop: Option<Finding>,
     /// For wide files: the header's name of each (item, measure column).
     pub headers: Option<Arc<Headers>>,
 }
@@ -110,6 +115,8 @@ pub struct FileFindings {
     pub findings: Vec<Finding>,
     /// The finding that stopped the reading, if any: the delivery is refused.
     pub refusal: Option<Finding>,
+    /// Attributes that the contract does not name, met after the last whole record.
+    pub unknown: Vec<(String, Place)>,
     /// What the file says of itself (comments of an AAF header, root attributes).
     pub metadata: Vec<(String, String)>,
 }
@@ -118,6 +125,8 @@ pub struct FileFindings {
 pub enum Chunk<'a> {
     /// Rows of a table file.
     Rows(csv::Rows<'a>),
+    /// Requests of an AAF file.
+    Requests(aaf::Run<'a>),
     /// Parsed already.
     Ready(RawBatch),
 }
@@ -127,6 +136,7 @@ impl Chunk<'_> {
     pub fn parse(self) -> RawBatch {
         match self {
             Chunk::Rows(rows) => rows.parse(),
+            Chunk::Requests(run) => run.parse(),
             Chunk::Ready(batch) => batch,
         }
     }

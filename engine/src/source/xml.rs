@@ -14,6 +14,8 @@ use std::sync::Arc;
 /// Attributes of one element: no form has more than a dozen.
 pub(super) const ATTRIBUTES_MAX: usize = 100;
 
+const ILL_FORMED: &str = "balises mal imbriquées ou mal écrites";
+
 /// Why a document is refused.
 pub(super) type Refusal = (Code, String);
 
@@ -56,6 +58,8 @@ pub(super) struct Walk<'a> {
     limits: Limits,
     depth: usize,
     root_seen: bool,
+    /// Only a part of a document is walked through.
+    part: bool,
     pub(super) records: u64,
     pub(super) end: FileFindings,
     pub(super) done: bool,
@@ -70,10 +74,47 @@ impl<'a> Walk<'a> {
             limits,
             depth: 0,
             root_seen: false,
+            part: false,
             records: 0,
             end: FileFindings::default(),
             done: false,
         }
+    }
+
+    /// A walk through a part of a document whose root is open: its end is no fault.
+    pub(super) fn resume(
+        root: &str,
+        part: String,
+        start: Place,
+        byte_is_char: bool,
+        file: Arc<str>,
+        limits: Limits,
+    ) -> Walk<'static> {
+        let tag = format!("<{root}>");
+        let byte = start.byte.saturating_sub(tag.len() as u64);
+        let lines = LineReader::over(tag + &part, start.line, byte, byte_is_char);
+        Walk {
+            file,
+            xml: Reader::from_reader(lines),
+            buffer: Vec::new(),
+            limits,
+            depth: 0,
+            root_seen: false,
+            part: true,
+            records: start.record,
+            end: FileFindings::default(),
+            done: false,
+        }
+    }
+
+    /// Whether the walk stands between the children of the root.
+    pub(super) fn in_root(&self) -> bool {
+        self.depth == 1
+    }
+
+    /// The bytes to come. What is taken here, the walk does not see.
+    pub(super) fn lines(&mut self) -> &mut LineReader<'a> {
+        self.xml.get_mut()
     }
 
     pub(super) fn file(&self) -> &Arc<str> {
@@ -120,7 +161,8 @@ impl<'a> Walk<'a> {
         if reader.failed {
             return (Code::RecvPartial, "la lecture du fichier s'est interrompue".into());
         }
-        match (reader.eof, e) {
+        // Past a part of a document there is more: it does not end in a tag, it is badly written.
+        match (reader.at_end() && !self.part, e) {
             // The parser stumbles on the end of the file inside a tag, a reference or a character.
             (
                 true,
@@ -133,7 +175,7 @@ impl<'a> Walk<'a> {
             (_, quick_xml::Error::Encoding(_)) => {
                 (Code::XmlMalformed, "octets hors de l'encodage déclaré".into())
             }
-            _ => (Code::XmlMalformed, "balises mal imbriquées ou mal écrites".into()),
+            _ => (Code::XmlMalformed, ILL_FORMED.into()),
         }
     }
 
@@ -217,7 +259,10 @@ impl<'a> Walk<'a> {
             }
             Event::CData(_) | Event::DocType(_) | Event::Comment(_) | Event::PI(_) | Event::Decl(_) => {}
             Event::Eof => {
-                if self.depth > 0 {
+                if self.part && self.depth > 1 {
+                    return Err((Code::XmlMalformed, ILL_FORMED.into()));
+                }
+                if self.depth > usize::from(self.part) {
                     return Err((Code::XmlTruncated, format!("la balise de fin </{}> manque", form.root())));
                 }
                 if !self.root_seen && self.xml.get_mut().place().1 == 0 {

@@ -6,7 +6,9 @@ use super::judge::{Judge, Judged};
 use crate::domain::AnneeScolaire;
 use crate::error::{Error, Result};
 use crate::finding::{Finding, Severity};
-use crate::source::{self, Chunk, Delivered, Limits, RecordReader};
+use crate::source::{
+    self, Chunk, Delivered, Limits, Place, RecordReader, too_many_unknown, unknown_attributes,
+};
 use crate::store::{Encoded, RowGroup};
 use std::collections::BTreeMap;
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
@@ -81,6 +83,17 @@ struct Done {
     judged: Judged,
     accepted: Vec<(AnneeScolaire, Encoded)>,
     rejected: Option<(u64, Encoded)>,
+    unknown: Vec<(String, Place)>,
+    stop: Option<Finding>,
+}
+
+/// What the batches of a file said together, up to where it could be read.
+struct Gathered<'s> {
+    outcomes: Vec<FileOutcome>,
+    unknown: BTreeMap<String, Place>,
+    stop: Option<Finding>,
+    name: &'s Arc<str>,
+    sink: &'s mut dyn Sink,
 }
 
 /// Validates a file. `bases` are the records of each table in the files before.
@@ -98,17 +111,33 @@ pub fn validate_file<'a>(
     let name: Arc<str> = file.name.into();
     let contracts: Vec<_> = judges.iter().map(Judge::contract).collect();
     let mut reader = source::open(&contracts, file, means.limits);
-    let mut outcomes = vec![FileOutcome::default(); judges.len()];
-    let work = Work { judges, bases, file_number, name: &name, encode: sink.wants_rows() };
+    let mut gathered = Gathered {
+        outcomes: vec![FileOutcome::default(); judges.len()],
+        unknown: BTreeMap::new(),
+        stop: None,
+        name: &name,
+        sink,
+    };
+    let work = Work { judges, bases, file_number, name: &name, encode: gathered.sink.wants_rows() };
     if means.threads < 2 {
-        while let Some(chunk) = reader.next_chunk()? {
-            take(work.run(chunk)?, &mut outcomes, sink)?;
+        while gathered.stop.is_none()
+            && let Some(chunk) = reader.next_chunk()?
+        {
+            gathered.take(work.run(chunk)?)?;
         }
     } else {
-        parallel(&work, reader.as_mut(), means.threads, &mut outcomes, sink)?;
+        parallel(&work, reader.as_mut(), means.threads, &mut gathered)?;
     }
     let end = reader.finish();
-    for finding in end.findings.into_iter().chain(end.refusal) {
+    let Gathered { mut outcomes, mut unknown, stop, sink, .. } = gathered;
+    if stop.is_none() {
+        end.unknown.into_iter().for_each(|(name, place)| {
+            unknown.entry(name).or_insert(place);
+        });
+    }
+    // What stopped the reading first is the reason, whatever the reader met further on.
+    let refusal = stop.or(end.refusal);
+    for finding in end.findings.into_iter().chain(unknown_attributes(&name, &unknown)).chain(refusal) {
         let refused = finding.severity == Severity::Refusal;
         outcomes.iter_mut().for_each(|o| o.refused |= refused);
         sink.finding(0, finding);
@@ -129,8 +158,9 @@ struct Work<'w, 'a> {
 
 impl Work<'_, '_> {
     fn run(&self, chunk: Chunk<'_>) -> Result<Done> {
-        let raw = chunk.parse();
+        let mut raw = chunk.parse();
         let table = raw.table;
+        let (unknown, stop) = (std::mem::take(&mut raw.unknown), raw.stop.take());
         let judge = self.judges.get(table).ok_or_else(|| Error::Corrupt("table sans contrat".into()))?;
         let base = self.bases.get(table).copied().unwrap_or(0);
         let mut judged = judge.judge(self.name, base, self.file_number, raw)?;
@@ -145,6 +175,8 @@ impl Work<'_, '_> {
             accepted: accepted.iter().map(|(y, b)| Ok((*y, encode(b)?))).collect::<Result<_>>()?,
             rejected: rejected.map(|b| Ok::<_, Error>((rejected_records, encode(&b)?))).transpose()?,
             judged,
+            unknown,
+            stop,
         })
     }
 }
@@ -154,8 +186,7 @@ fn parallel<'r>(
     work: &Work<'_, '_>,
     reader: &mut (dyn RecordReader<'r> + 'r),
     threads: usize,
-    outcomes: &mut [FileOutcome],
-    sink: &mut dyn Sink,
+    gathered: &mut Gathered<'_>,
 ) -> Result<()> {
     let source = Mutex::new((reader, 0_u64, false));
     let (permit, permits) = sync_channel::<()>(threads + 1);
@@ -182,14 +213,17 @@ fn parallel<'r>(
                     failure.get_or_insert(e);
                 }
             }
-            while let Some(d) = early.remove(&next).filter(|_| failure.is_none()) {
+            while failure.is_none()
+                && gathered.stop.is_none()
+                && let Some(d) = early.remove(&next)
+            {
                 next += 1;
-                if let Err(e) = take(d, outcomes, sink) {
+                if let Err(e) = gathered.take(d) {
                     failure = Some(e);
                 }
                 let _ = permit.try_send(());
             }
-            if failure.is_some() {
+            if failure.is_some() || gathered.stop.is_some() {
                 if let Ok(mut source) = source.lock() {
                     source.2 = true;
                 }
@@ -199,7 +233,8 @@ fn parallel<'r>(
                 }
             }
         }
-        failure.map_or(Ok(()), Err)
+        // Past a stop, nothing was to be read: what failed there does not count.
+        failure.filter(|_| gathered.stop.is_none()).map_or(Ok(()), Err)
     })
 }
 
@@ -238,19 +273,26 @@ fn worker(
     }
 }
 
-fn take(done: Done, outcomes: &mut [FileOutcome], sink: &mut dyn Sink) -> Result<()> {
-    let Done { table, mut judged, accepted, rejected } = done;
-    if let Some(outcome) = outcomes.get_mut(table) {
-        outcome.read += judged.read;
-        outcome.accepted += judged.accepted_count;
-        outcome.rejected += rejected.as_ref().map_or(0, |(n, _)| *n);
+impl Gathered<'_> {
+    /// The next batch, in the order of the file.
+    fn take(&mut self, done: Done) -> Result<()> {
+        let Done { table, mut judged, accepted, rejected, unknown, stop } = done;
+        if let Some(outcome) = self.outcomes.get_mut(table) {
+            outcome.read += judged.read;
+            outcome.accepted += judged.accepted_count;
+            outcome.rejected += rejected.as_ref().map_or(0, |(n, _)| *n);
+        }
+        if let Some((_, rows)) = rejected {
+            self.sink.rejected(table, rows)?;
+        }
+        for (year, rows) in accepted {
+            self.sink.accepted(table, year, rows)?;
+        }
+        std::mem::take(&mut judged.findings).into_iter().for_each(|f| self.sink.finding(table, f));
+        for (name, place) in unknown {
+            self.unknown.entry(name).or_insert(place);
+        }
+        self.stop = stop.or_else(|| too_many_unknown(self.name, &self.unknown));
+        self.sink.side(table, judged)
     }
-    if let Some((_, rows)) = rejected {
-        sink.rejected(table, rows)?;
-    }
-    for (year, rows) in accepted {
-        sink.accepted(table, year, rows)?;
-    }
-    std::mem::take(&mut judged.findings).into_iter().for_each(|f| sink.finding(table, f));
-    sink.side(table, judged)
 }

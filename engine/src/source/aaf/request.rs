@@ -1,25 +1,22 @@
-//! AAF files (`ficAlimMENESR`, SDET annexe 4bis), first and second degree, Complet and Delta: one
-//! request a record. What the contract does not name is kept in the map of extra attributes.
+//! One request of an AAF file: its attributes gathered, then moved into the columns.
 
-use super::columns::RawColumns;
-use super::xml::{Form, Refusal, Step, Walk, attribute, unescaped};
-use super::{Chunk, Delivered, FileFindings, Limits, Place, RawBatch, RecordReader, Request, printable};
+use super::super::columns::RawColumns;
+use super::super::xml::{Form, Refusal, attribute};
+use super::super::{Place, RawBatch, Request, printable};
+use super::ROOT;
 use crate::codes::Code;
 use crate::contract::Contract;
-use crate::error::Result;
 use crate::finding::Finding;
 use quick_xml::events::BytesStart;
 use std::collections::{BTreeMap, HashMap};
 use std::ops::Range;
 use std::sync::Arc;
 
-/// Root of every AAF document.
-pub(super) const ROOT: &str = "ficAlimMENESR";
 /// What the header's comments may say; anything else could name somebody.
 const HEADER: &[&str] =
     &["versionAF", "versionSDET", "codeAcademieExport", "degre", "dateGenerationExport", "dateDebutExport"];
 /// Unknown attributes told one by one; a file with more is not an AAF file of any year.
-const UNKNOWN_MAX: usize = 1000;
+pub(super) const UNKNOWN_MAX: usize = 1000;
 
 /// Where the reader stands inside a request.
 #[derive(Clone, Copy, PartialEq)]
@@ -39,30 +36,28 @@ enum Verb {
 
 /// What an attribute's values belong to.
 #[derive(Clone, Copy, PartialEq)]
-enum Target {
+pub(super) enum Target {
     None,
     Column(usize),
     Extra(usize),
 }
 
-/// Reads an AAF file by its contract.
-pub struct AafReader<'a> {
-    walk: Walk<'a>,
-    form: Requests<'a>,
-    limits: Limits,
+/// What the contract says of an AAF file.
+pub(super) struct Layout<'a> {
+    pub(super) contract: &'a Contract,
+    pub(super) category: &'a str,
+    pub(super) identifier: Option<usize>,
+    pub(super) delta: bool,
+    pub(super) columns: HashMap<Arc<str>, usize, foldhash::fast::RandomState>,
 }
 
 /// The request being read: all its texts in one buffer, and who they belong to.
-struct Requests<'a> {
-    contract: &'a Contract,
-    category_wanted: &'a str,
-    identifier: Option<usize>,
-    delta: bool,
-    columns: HashMap<Arc<str>, usize, foldhash::fast::RandomState>,
+pub(super) struct Requests<'a> {
+    layout: Arc<Layout<'a>>,
     /// Attributes that the contract does not name, and where each was first met.
     unknown: BTreeMap<String, (usize, Place)>,
     unknown_names: Vec<String>,
-    header: Vec<(String, String)>,
+    pub(super) header: Vec<(String, String)>,
     begun: bool,
     place: Place,
     verb: Verb,
@@ -79,13 +74,12 @@ struct Requests<'a> {
     id: String,
 }
 
-impl<'a> AafReader<'a> {
+impl<'a> Layout<'a> {
     pub(super) fn new(
         contract: &'a Contract,
-        file: Delivered<'a>,
         category: &'a str,
         identifier: Option<usize>,
-        limits: Limits,
+        delta: bool,
     ) -> Self {
         let columns = contract
             .columns
@@ -97,12 +91,14 @@ impl<'a> AafReader<'a> {
             })
             .filter(|(_, i)| Some(*i) != identifier)
             .collect();
-        let form = Requests {
-            contract,
-            category_wanted: category,
-            identifier,
-            delta: file.delta,
-            columns,
+        Layout { contract, category, identifier, delta, columns }
+    }
+}
+
+impl<'a> Requests<'a> {
+    pub(super) fn new(layout: Arc<Layout<'a>>) -> Self {
+        Requests {
+            layout,
             unknown: BTreeMap::new(),
             unknown_names: Vec::new(),
             header: Vec::new(),
@@ -119,12 +115,19 @@ impl<'a> AafReader<'a> {
             named: Vec::new(),
             category: String::new(),
             id: String::new(),
-        };
-        AafReader { walk: Walk::new(file, limits), form, limits }
+        }
     }
-}
 
-impl Requests<'_> {
+    /// Attributes unknown so far, and where each was first met; the next batch starts anew.
+    pub(super) fn take_unknown(&mut self) -> Vec<(String, Place)> {
+        self.unknown_names.clear();
+        std::mem::take(&mut self.unknown).into_iter().map(|(name, (_, place))| (name, place)).collect()
+    }
+
+    pub(super) fn text_len(&self) -> usize {
+        self.text.len()
+    }
+
     fn begin(&mut self, verb: Verb, place: Place) {
         self.begun = true;
         self.place = place;
@@ -144,41 +147,43 @@ impl Requests<'_> {
         tag: &BytesStart<'_>,
         place: &mut dyn FnMut() -> Place,
     ) -> Result<Target, Refusal> {
-        // Nearly every element of the file comes here, written in one way.
-        let written: &str = tag;
-        let plain = written.strip_prefix("attr name=\"").and_then(|n| n.strip_suffix('"'));
-        if let Some(column) = plain.and_then(|n| self.columns.get(n)) {
-            return Ok(Target::Column(*column));
-        }
-        let mut known = None;
-        for a in tag.attributes().with_checks(false).flatten() {
-            if a.key.as_ref() == "name" {
-                known = match self.columns.get(&*a.value) {
-                    Some(column) => return Ok(Target::Column(*column)),
-                    None => Some(unescaped(&a.value)),
-                };
-            }
-        }
-        let Some(name) = known else {
+        let Some(name) = attribute(tag, "name") else {
             return Err((Code::XmlMalformed, "élément sans attribut « name »".into()));
         };
-        if let Some(column) = self.columns.get(name.as_str()) {
+        self.target_named(&name, place)
+    }
+
+    pub(super) fn target_named(
+        &mut self,
+        name: &str,
+        place: &mut dyn FnMut() -> Place,
+    ) -> Result<Target, Refusal> {
+        if let Some(column) = self.layout.columns.get(name) {
             return Ok(Target::Column(*column));
         }
-        if let Some((index, _)) = self.unknown.get(&name) {
+        if let Some((index, _)) = self.unknown.get(name) {
             return Ok(Target::Extra(*index));
         }
         if self.unknown.len() >= UNKNOWN_MAX {
-            return Err((Code::FileLimit, format!("plus de {UNKNOWN_MAX} attributs inconnus du contrat")));
+            return Err(too_many_unknown());
         }
         let index = self.unknown_names.len();
-        self.unknown_names.push(name.clone());
-        self.unknown.insert(name, (index, place()));
+        self.unknown_names.push(name.to_owned());
+        self.unknown.insert(name.to_owned(), (index, place()));
         Ok(Target::Extra(index))
     }
 
-    /// Moves the finished request into the columns.
-    fn emit(&mut self, file: &Arc<str>, columns: &mut RawColumns, batch: &mut RawBatch) {
+    /// Moves the finished request, the `record`th of the file, into the columns.
+    pub(super) fn emit(
+        &mut self,
+        record: u64,
+        file: &Arc<str>,
+        columns: &mut RawColumns,
+        batch: &mut RawBatch,
+    ) {
+        self.place.record = record;
+        let layout = self.layout.clone();
+        let contract = layout.contract;
         let row = batch.places.len();
         batch.places.push(self.place);
         let text = std::mem::take(&mut self.text);
@@ -189,21 +194,21 @@ impl Requests<'_> {
         };
         // Values of one attribute stay in their order: the sort is stable.
         self.values.sort_by_key(|(t, _)| column_of(t));
-        let key = self.contract.key.first().copied();
+        let key = contract.key.first().copied();
         let no_column: Arc<str> = "".into();
         let name = |c: Option<usize>| {
-            c.and_then(|c| self.contract.columns.get(c)).map_or_else(|| no_column.clone(), |c| c.name.clone())
+            c.and_then(|c| contract.columns.get(c)).map_or_else(|| no_column.clone(), |c| c.name.clone())
         };
         let key_value = self.values.iter().find(|(t, _)| Some(column_of(t)) == key).map(|(_, r)| value(r));
         let whole = self.verb == Verb::Add;
-        let fault = if self.verb != Verb::Add && !self.delta {
+        let fault = if self.verb != Verb::Add && !layout.delta {
             Some((Code::AafRequest, no_column.clone(), "requête de Delta dans un export Complet".to_owned()))
         } else if self.other_operation {
             Some((Code::AafRequest, no_column.clone(), "modification autre que « replace »".to_owned()))
-        } else if self.category != self.category_wanted {
-            let message = format!("catégorie « {} » attendue dans ce fichier", self.category_wanted);
+        } else if self.category != layout.category {
+            let message = format!("catégorie « {} » attendue dans ce fichier", layout.category);
             Some((Code::AafCategory, no_column.clone(), message))
-        } else if self.identifier.is_none()
+        } else if layout.identifier.is_none()
             && (self.id.is_empty() || key_value.map_or(whole, |v| v != self.id))
         {
             let message = "l'élément <id> est vide ou diffère de l'attribut clé";
@@ -213,7 +218,7 @@ impl Requests<'_> {
         } else {
             None
         };
-        if self.delta {
+        if layout.delta {
             batch.requests.push(match self.verb {
                 Verb::Add => Request::Add,
                 Verb::Delete => Request::Delete,
@@ -226,22 +231,22 @@ impl Requests<'_> {
             for (target, range) in &self.values {
                 let attribute = match target {
                     Target::Extra(i) => self.unknown_names.get(*i).map_or("", |n| n),
-                    _ => self.contract.columns.get(column_of(target)).map_or("", |c| &*c.name),
+                    _ => contract.columns.get(column_of(target)).map_or("", |c| &*c.name),
                 };
                 raw.push_str(&format!("\n{attribute}={}", value(range)));
             }
             batch.raw.push((row, raw));
-            (0..self.contract.columns.len()).for_each(|c| columns.push(c, None));
+            (0..contract.columns.len()).for_each(|c| columns.push(c, None));
             columns.end_record();
             self.text = text;
             return;
         }
         let mut rest = self.values.as_slice();
-        for column in 0..self.contract.columns.len() {
+        for column in 0..contract.columns.len() {
             let count = rest.iter().take_while(|(t, _)| column_of(t) == column).count();
             let (mine, after) = rest.split_at(count);
             rest = after;
-            let is_id = self.identifier == Some(column) || (!whole && Some(column) == key);
+            let is_id = layout.identifier == Some(column) || (!whole && Some(column) == key);
             if is_id {
                 columns.push(column, Some(&self.id));
                 continue;
@@ -375,6 +380,28 @@ impl Form for Requests<'_> {
     }
 }
 
+/// What the reader of plain runs sets without events.
+impl Requests<'_> {
+    pub(super) fn begin_add(&mut self, place: Place) {
+        self.begin(Verb::Add, place);
+        self.begun = false;
+    }
+
+    pub(super) fn add_value(&mut self, target: Target, value: &str) {
+        let start = self.text.len();
+        self.text.push_str(value);
+        self.values.push((target, start..self.text.len()));
+    }
+
+    pub(super) fn set_category(&mut self, value: &str) {
+        value.clone_into(&mut self.category);
+    }
+
+    pub(super) fn set_id(&mut self, value: &str) {
+        value.clone_into(&mut self.id);
+    }
+}
+
 impl Requests<'_> {
     fn open_value(&mut self) {
         self.in_value = true;
@@ -382,45 +409,7 @@ impl Requests<'_> {
     }
 }
 
-impl<'a> RecordReader<'a> for AafReader<'a> {
-    fn next_chunk(&mut self) -> Result<Option<Chunk<'a>>> {
-        if self.walk.done {
-            return Ok(None);
-        }
-        let file = self.walk.file().clone();
-        let mut columns = RawColumns::new(self.form.contract, 256);
-        let mut batch = RawBatch::default();
-        let mut bytes = 0;
-        while batch.places.len() < self.limits.batch_records && bytes < self.limits.batch_bytes {
-            match self.walk.step(&mut self.form) {
-                Step::Continue => {}
-                Step::Record => {
-                    self.form.place.record = self.walk.records;
-                    bytes += self.form.text.len();
-                    self.form.emit(&file, &mut columns, &mut batch);
-                }
-                Step::End => break,
-            }
-        }
-        (batch.columns, batch.extra) = columns.finish();
-        Ok((!batch.is_empty()).then_some(Chunk::Ready(batch)))
-    }
-
-    fn finish(&mut self) -> FileFindings {
-        let mut end = std::mem::take(&mut self.walk.end);
-        let file = self.walk.file().clone();
-        for (name, (_, place)) in &self.form.unknown {
-            // Attributes have no spaces; a name of somebody has.
-            let name: Arc<str> =
-                if name.contains(' ') { "(nom illisible)".into() } else { printable(name).into() };
-            end.findings.push(Finding::new(
-                Code::AafAttributeUnknown,
-                place.origin(&file, &name),
-                "attribut inconnu du contrat, signalé une fois : sa valeur est gardée dans la colonne _extra",
-            ));
-        }
-        end.findings.sort_by(|a, b| a.origin.cmp(&b.origin));
-        end.metadata = std::mem::take(&mut self.form.header);
-        end
-    }
+/// Why a file with too many unknown attributes is refused.
+pub(super) fn too_many_unknown() -> Refusal {
+    (Code::FileLimit, format!("plus de {UNKNOWN_MAX} attributs inconnus du contrat"))
 }
