@@ -12,12 +12,11 @@ use crate::journal::NewEntry;
 use crate::report::{DeliveryQuality, TableQuality};
 use crate::run::{Counts, Run, Said};
 use crate::source::Limits;
-use crate::store::{Delivery, IngestRow, PartWriter, Snapshot, current, files, read_batches};
+use crate::store::{Delivery, IngestRow, PartWriter, Snapshot, current, files};
 use crate::validate::{
     FileOutcome, FindingLog, Lot, Means, Reference, References, Shelf, Terms, assort, drift, look,
-    missing_tables, reference_hash, validate_delivery,
+    missing_tables, validate_delivery,
 };
-use arrow::array::AsArray;
 use arrow::datatypes::SchemaRef;
 use chrono::NaiveDate;
 use serde_json::json;
@@ -254,7 +253,7 @@ pub(crate) fn judge(run: &Run<'_>, delivery: &Delivery, date: NaiveDate, work: &
         max_findings: KEPT_FINDINGS,
         profile: true,
         outside: &|key| outside(run, key, date),
-        state: &|contract| delta::keys(run, delivery, contract).ok(),
+        state: &|contract| delta::keys(run, delivery, contract).map(Some),
     };
     let deltas = delta::tables(&lots);
     let mut shelf = WorkShelf { work, paths: BTreeMap::new() };
@@ -342,29 +341,18 @@ pub(crate) fn drifts(run: &Run<'_>, delivery: &Delivery, tables: &mut [TableQual
 }
 
 /// Values of a table in its present state, for references that leave the delivery.
-fn outside(run: &Run<'_>, key: &ForeignKey, date: NaiveDate) -> Option<References> {
-    let contract = run.rulebook.contracts.iter().find(|c| c.name == key.table)?;
+fn outside(run: &Run<'_>, key: &ForeignKey, date: NaiveDate) -> Result<Option<References>> {
+    let Some(contract) = run.rulebook.contracts.iter().find(|c| c.name == key.table) else { return Ok(None) };
     // A reference over several columns or dates is only followed inside a delivery.
     if !key.with.is_empty() || key.from.is_some() {
-        return None;
+        return Ok(None);
     }
-    let mine = run.store.ledger.snapshots(&key.table).ok()?;
-    let present = current(&mine, contract.snapshot, date);
+    let all = run.store.ledger.snapshots(&key.table)?;
+    let present = current(&all, contract.snapshot, date);
     if present.is_empty() {
-        return None;
+        return Ok(None);
     }
-    let mut out = References::default();
-    for snapshot in present {
-        for batch in read_batches(&run.store.path(&snapshot.path), Some(&[&key.column])).ok()? {
-            let batch = batch.ok()?;
-            let column = batch.columns().first()?.as_string_opt::<i32>()?.clone();
-            column
-                .iter()
-                .flatten()
-                .for_each(|v| out.add(reference_hash(std::iter::once(v)), i32::MIN, i32::MAX));
-        }
-    }
-    Some(out)
+    References::read(run.store, &present, &key.column)
 }
 
 fn signed(n: u64) -> i64 {

@@ -94,8 +94,8 @@ pub fn run(config: &Config, args: &ValidateArgs, shown: &Shown) -> Result<u8> {
             means: Means { threads: config.threads, limits: Limits::default() },
             max_findings: args.max_findings,
             profile: args.report.is_some(),
-            outside: &|_| None,
-            state: &|_| None,
+            outside: &|_| Ok(None),
+            state: &|_| Ok(None),
         };
         let mut tables_of = Vec::new();
         let mut shelf = OutShelf { part, out: args.out.as_deref(), made: BTreeSet::new() };

@@ -153,6 +153,15 @@ impl PartWriter {
     }
 }
 
+/// Whether a Parquet file has a text column of that name.
+///
+/// # Errors
+/// When the file is missing or damaged.
+pub fn holds_text(path: &Path, column: &str) -> Result<bool> {
+    let builder = ParquetRecordBatchReaderBuilder::try_new(File::open(path).at(path)?)?;
+    Ok(builder.schema().field_with_name(column).is_ok_and(|f| f.data_type() == &DataType::Utf8))
+}
+
 /// Reads a Parquet file batch by batch, some columns or all.
 ///
 /// # Errors

@@ -20,6 +20,9 @@ use arrow::record_batch::RecordBatch;
 use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 
+/// What is known outside the delivery; an error ends the judgement, nothing is taken for unknown.
+pub type Lookup<'a, K> = dyn Fn(&K) -> Result<Option<References>> + 'a;
+
 /// How a delivery is judged.
 pub struct Terms<'a> {
     /// Code lists, calendar, date.
@@ -31,9 +34,9 @@ pub struct Terms<'a> {
     /// Columns are profiled.
     pub profile: bool,
     /// Values of a table outside the delivery, when they are known.
-    pub outside: &'a dyn Fn(&ForeignKey) -> Option<References>,
+    pub outside: &'a Lookup<'a, ForeignKey>,
     /// Keys of the present state of a table, which the requests of a Delta must find.
-    pub state: &'a dyn Fn(&Contract) -> Option<References>,
+    pub state: &'a Lookup<'a, Contract>,
 }
 
 /// Where rows go.
@@ -198,7 +201,7 @@ impl<'a> Plan<'_, 'a> {
         set.into_iter().collect()
     }
 
-    fn references(&self, lot: &Lot<'a>, offered: &Offered) -> Resolved {
+    fn references(&self, lot: &Lot<'a>, offered: &Offered) -> Result<Resolved> {
         let mut unchecked = Vec::new();
         let mut known = Vec::new();
         for contract in &lot.contracts {
@@ -208,7 +211,7 @@ impl<'a> Plan<'_, 'a> {
                     Some(to) => {
                         target(key, contract, to).and_then(|t| offered.get(&(key.table.clone(), t)).cloned())
                     }
-                    None => (self.terms.outside)(key).map(Arc::new),
+                    None => (self.terms.outside)(key)?.map(Arc::new),
                 };
                 match found {
                     Some(found) => {
@@ -219,7 +222,7 @@ impl<'a> Plan<'_, 'a> {
             }
             known.push(mine);
         }
-        (known, unchecked)
+        Ok((known, unchecked))
     }
 
     fn judges(
@@ -234,7 +237,7 @@ impl<'a> Plan<'_, 'a> {
         let known = lot.contracts.iter().zip(references);
         known
             .map(|(contract, references)| {
-                let state = lot.delta.then(|| (self.terms.state)(contract)).flatten().map(Arc::new);
+                let state = if lot.delta { (self.terms.state)(contract)?.map(Arc::new) } else { None };
                 let losers = losers.next().unwrap_or_default();
                 Ok(Judge::new(contract, self.terms.reference, lot.delta)?
                     .offering(self.targets(contract))
@@ -269,7 +272,7 @@ impl<'a> Plan<'_, 'a> {
         offered: &mut Offered,
         shelf: &mut dyn Shelf,
     ) -> Result<LotResult<'a>> {
-        let (references, unchecked) = self.references(lot, offered);
+        let (references, unchecked) = self.references(lot, offered)?;
         let settled = losers.is_some();
         let judges = self.judges(lot, &references, losers, self.terms.profile)?;
         let mut pass = Pass::new(&judges, self.terms, shelf);
