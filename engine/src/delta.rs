@@ -7,7 +7,7 @@ use crate::contract::Contract;
 use crate::domain::{AnneeScolaire, DateFormat};
 use crate::error::{Error, Result};
 use crate::finding::{Finding, Origin};
-use crate::ingest::Part;
+use crate::ingest::{Part, table_path};
 use crate::run::Run;
 use crate::store::{Delivery, PartWriter, Snapshot, read_batches};
 use crate::validate::{References, accepted_schema, days};
@@ -156,11 +156,7 @@ pub fn apply(
         writer.write(&RecordBatch::try_new(schema.clone(), columns)?)?;
     }
     let (rows, digest) = writer.finish()?;
-    let id8 = delivery.id.get(..8).unwrap_or_default();
-    let day = date.format("%Y%m%d");
-    let place = |table: &str| {
-        format!("tables/{table}/annee_scolaire={year}/livraison={day}-{id8}/part-00000.parquet")
-    };
+    let place = |table: &str| table_path(table, year, delivery, date);
     let mut out = others;
     out.push(Part {
         written,

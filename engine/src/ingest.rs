@@ -12,7 +12,7 @@ use crate::journal::NewEntry;
 use crate::report::{DeliveryQuality, TableQuality};
 use crate::run::{Counts, Run, Said};
 use crate::source::Limits;
-use crate::store::{Delivery, IngestRow, PartWriter, Snapshot, current, files};
+use crate::store::{Delivery, IngestRow, PartWriter, Snapshot, current, files, signed};
 use crate::validate::{
     FileOutcome, FindingLog, Lot, Means, Reference, References, Shelf, Terms, assort, drift, look,
     missing_tables, validate_delivery,
@@ -285,12 +285,9 @@ pub(crate) fn judge(run: &Run<'_>, delivery: &Delivery, date: NaiveDate, work: &
             }
             tables.push(quality);
             for (year, rows, digest) in table.parts {
-                let id8 = delivery.id.get(..8).unwrap_or_default();
-                let (name, day) = (&table.contract.name, date.format("%Y%m%d"));
+                let name = &table.contract.name;
                 let place = match year {
-                    Some(y) => {
-                        format!("tables/{name}/annee_scolaire={y}/livraison={day}-{id8}/part-00000.parquet")
-                    }
+                    Some(year) => table_path(name, year, delivery, date),
                     None => format!("quarantine/{name}/delivery={}/part-00000.parquet", delivery.id),
                 };
                 parts.push(Part {
@@ -355,6 +352,8 @@ fn outside(run: &Run<'_>, key: &ForeignKey, date: NaiveDate) -> Result<Option<Re
     References::read(run.store, &present, &key.column)
 }
 
-fn signed(n: u64) -> i64 {
-    i64::try_from(n).unwrap_or(i64::MAX)
+/// Place of a delivery's records of a school year in a table.
+pub(crate) fn table_path(table: &str, year: AnneeScolaire, delivery: &Delivery, date: NaiveDate) -> String {
+    let (day, id) = (date.format("%Y%m%d"), delivery.id.get(..8).unwrap_or_default());
+    format!("tables/{table}/annee_scolaire={year}/livraison={day}-{id}/part-00000.parquet")
 }

@@ -7,7 +7,7 @@ use crate::error::{Error, Result};
 use crate::ingest::{self, Judging, Part};
 use crate::journal::NewEntry;
 use crate::run::Run;
-use crate::store::{Delivery, IngestRow, PartWriter, files, read_batches};
+use crate::store::{Delivery, IngestRow, PartWriter, files, read_batches, signed};
 use arrow::array::{AsArray, BooleanArray};
 use arrow::compute::filter_record_batch;
 use arrow::datatypes::Int64Type;
@@ -214,8 +214,4 @@ fn places(batch: &arrow::record_batch::RecordBatch) -> Option<Vec<(String, i64)>
     let files = batch.column_by_name("_file")?.as_string_opt::<i32>()?;
     let records = batch.column_by_name("_record")?.as_primitive_opt::<Int64Type>()?;
     Some((0..batch.num_rows()).map(|r| (files.value(r).to_owned(), records.value(r))).collect())
-}
-
-fn signed(n: u64) -> i64 {
-    i64::try_from(n).unwrap_or(i64::MAX)
 }

@@ -8,7 +8,7 @@ use crate::runner::today;
 use arrow::datatypes::SchemaRef;
 use arrow::record_batch::RecordBatch;
 use cartulaire_engine::contract::Contract;
-use cartulaire_engine::domain::{AnneeScolaire, Digest, DigestReader};
+use cartulaire_engine::domain::{AnneeScolaire, Digest};
 use cartulaire_engine::error::{Error, IoContext, Result};
 use cartulaire_engine::finding::{Finding, Severity};
 use cartulaire_engine::french::thousands;
@@ -17,7 +17,7 @@ use cartulaire_engine::receive::recognise;
 use cartulaire_engine::report::{DeliveryQuality, TableQuality, page_of};
 use cartulaire_engine::source::{Limits, Sniffed};
 use cartulaire_engine::store::PartWriter;
-use cartulaire_engine::store::files::write_atomic;
+use cartulaire_engine::store::files::{self, write_atomic};
 use cartulaire_engine::validate::{
     Assorted, CodeCount, FindingLog, Lot, Means, Reference, RuleCount, Shelf, Terms, Unit, assort, is_delta,
     look, missing_tables, validate_delivery,
@@ -150,7 +150,7 @@ pub fn run(config: &Config, args: &ValidateArgs, shown: &Shown) -> Result<u8> {
     for (path, digest) in unread {
         let digest = match digest {
             Some(d) => d,
-            None => digest_of(&path)?,
+            None => files::digest(&path)?,
         };
         files.push(json!({"path": path.display().to_string(), "sha256": digest.to_string(),
             "records": {"read": 0, "accepted": 0, "rejected": 0}, "metadata": {}}));
@@ -207,12 +207,6 @@ struct Report<'a> {
     document: &'a Document<'a>,
     deliveries: &'a [DeliveryQuality],
     editions: &'a [Value],
-}
-
-fn digest_of(path: &Path) -> Result<Digest> {
-    let mut reader = DigestReader::new(std::fs::File::open(path).at(path)?);
-    std::io::copy(&mut reader, &mut std::io::sink()).at(path)?;
-    Ok(reader.finish().0)
 }
 
 /// Contracts meant by the command: that of `--contract`, the one named, all those of a source, or

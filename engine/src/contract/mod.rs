@@ -357,6 +357,13 @@ pub struct ColumnSpec {
     pub counts: Option<Reference>,
 }
 
+impl ColumnSpec {
+    /// Other tables that the column leads to: those that it refers to, and that it counts.
+    pub fn foreign_keys(&self) -> impl Iterator<Item = &Reference> {
+        self.references.iter().chain(&self.counts)
+    }
+}
+
 impl CodeList {
     /// Whether a value may be a local variant rather than a national code.
     pub fn may_be_local(&self, value: &str) -> bool {

@@ -11,7 +11,7 @@ use super::log::FindingLog;
 use super::pass::Pass;
 use super::profile::ColumnProfile;
 use super::references::References;
-use crate::contract::{Contract, Reference as ForeignKey};
+use crate::contract::{ColumnSpec, Contract, Reference as ForeignKey};
 use crate::domain::{AnneeScolaire, Digest};
 use crate::error::{Error, Result};
 use crate::store::PartWriter;
@@ -128,10 +128,7 @@ fn foreign_keys<'a>(lots: &[Lot<'a>]) -> Keys<'a> {
     let contracts = lots.iter().flat_map(|l| l.contracts.iter().copied());
     contracts
         .flat_map(|c| {
-            c.columns
-                .iter()
-                .enumerate()
-                .flat_map(move |(i, s)| s.references.iter().chain(&s.counts).map(move |key| (c, i, key)))
+            c.columns.iter().enumerate().flat_map(move |(i, s)| s.foreign_keys().map(move |key| (c, i, key)))
         })
         .collect()
 }
@@ -156,12 +153,9 @@ fn in_order(mut lots: Vec<Lot<'_>>) -> Vec<Lot<'_>> {
             let wanted: BTreeSet<&str> = lot
                 .contracts
                 .iter()
-                .flat_map(|c| {
-                    c.columns
-                        .iter()
-                        .flat_map(|s| s.references.iter().chain(&s.counts))
-                        .map(|r| r.table.as_str())
-                })
+                .flat_map(|c| &c.columns)
+                .flat_map(ColumnSpec::foreign_keys)
+                .map(|r| r.table.as_str())
                 .collect();
             lots.iter()
                 .filter(|other| !std::ptr::eq(*other, lot))
@@ -175,8 +169,7 @@ fn in_order(mut lots: Vec<Lot<'_>>) -> Vec<Lot<'_>> {
 
 /// Whether a table of one lot refers to a table of the other.
 fn refers(from: &Lot<'_>, to: &Lot<'_>) -> bool {
-    let mut keys =
-        from.contracts.iter().flat_map(|c| &c.columns).flat_map(|s| s.references.iter().chain(&s.counts));
+    let mut keys = from.contracts.iter().flat_map(|c| &c.columns).flat_map(ColumnSpec::foreign_keys);
     keys.any(|k| to.contracts.iter().any(|c| c.name == k.table))
 }
 
