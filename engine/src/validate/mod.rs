@@ -22,7 +22,7 @@ mod schema;
 mod short;
 mod visits;
 
-pub use assort::{Assorted, Contents, Lot, Unit, assort, is_delta, look};
+pub use assort::{Assorted, Contents, Lot, Unit, assort, group, look};
 pub use column::{days, from_days};
 pub use composite::as_text as composite_text;
 pub use delivery::{FileResult, Lookup, LotResult, Shelf, TableResult, Terms, target, validate_delivery};
