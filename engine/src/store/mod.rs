@@ -16,7 +16,7 @@ pub use ledger::{
     DeliveredFile, Delivery, EditionRow, IngestRow, Ledger, ListRow, Publication, Refusal, RunRow, SipRow,
     Snapshot, StepRow,
 };
-pub use parquet::{Encoded, PartWriter, RowGroup, holds_text, read_batches};
+pub use parquet::{Encoded, PartWriter, holds_text, read_batches};
 pub use spill::Spill;
 
 use crate::error::{Error, IoContext, Result};

@@ -7,7 +7,7 @@ use super::file::{FileOutcome, Means, Sink, validate_file};
 use super::judge::{Judge, Judged, Totals};
 use super::keys::{KeyLog, Loser};
 use super::log::FindingLog;
-use super::overlap::{fault, overlapping};
+use super::overlap::overlapping;
 use super::profile::{ColumnPart, profiles};
 use super::references::References;
 use super::visits::Visits;
@@ -143,14 +143,9 @@ impl<'p> Pass<'p> {
                 for (file, place) in overlapping(periods)? {
                     let shown =
                         self.files.get(usize::from(file)).map_or_else(String::new, |f| f.unit.shown());
-                    let fault = fault(spec);
-                    let mut finding = Finding::new(
-                        fault.code,
-                        place.origin(&shown.as_str().into(), &name(spec.from)),
-                        fault.message,
-                    );
-                    finding.rule = fault.rule;
-                    state.log.add(finding);
+                    let origin = place.origin(&shown.as_str().into(), &name(spec.from));
+                    let found = Finding::new(Code::Overlap, origin, spec.message.as_str());
+                    state.log.add(Finding { rule: Some(spec.name.clone()), ..found });
                 }
             }
             let unchecked = unchecked.iter().filter(|(t, _, _)| *t == contract.name);
