@@ -37,7 +37,7 @@ enum Fate {
 }
 
 /// A foreign file name as it may be shown: no control characters, not endless.
-fn shown(name: &str) -> String {
+pub(crate) fn shown(name: &str) -> String {
     name.chars().map(|c| if c.is_control() { '?' } else { c }).take(120).collect()
 }
 

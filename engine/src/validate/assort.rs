@@ -5,7 +5,7 @@ use crate::contract::Contract;
 use crate::domain::Digest;
 use crate::error::{IoContext, Result};
 use crate::finding::{Finding, Origin};
-use crate::receive::recognise;
+use crate::receive::{recognise, shown};
 use crate::source::{ArchiveLimits, Head, Sniffed, each_member, is_plain};
 use chrono::NaiveDate;
 use std::collections::BTreeMap;
@@ -29,12 +29,15 @@ impl Unit {
         self.member.as_deref().unwrap_or(&self.name)
     }
 
-    /// As shown in findings: `archive.zip/member.xml`.
+    /// As shown in findings: `archive.zip/member.xml`. A name that cannot be shown as it is ends with
+    /// its digest: records are known by it, two files may not get one name.
     pub fn shown(&self) -> String {
-        match &self.member {
+        let name = match &self.member {
             Some(m) => format!("{}/{m}", self.name),
             None => self.name.clone(),
-        }
+        };
+        let clean = shown(&name);
+        if clean == name { name } else { format!("{clean}~{}", Digest::of(name.as_bytes()).short(8)) }
     }
 }
 
@@ -71,7 +74,7 @@ pub fn look(path: &Path, name: &str) -> Result<Contents> {
         Ok(())
     })?;
     out.sha256 = Some(said.sha256);
-    let origin = Origin { file: name.into(), ..Origin::default() };
+    let origin = Origin { file: unit(None).shown().into(), ..Origin::default() };
     out.refusals =
         said.refusals.into_iter().map(|f| Finding::new(f.code, origin.clone(), f.message)).collect();
     if !out.refusals.is_empty() {
@@ -172,6 +175,21 @@ fn is_delta(unit: &Unit, sniffed: &Sniffed) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn names_of_foreign_files_are_shown_clean_and_stay_apart() {
+        let shown = |name: &str, member: Option<&str>| {
+            Unit { path: "p".into(), name: name.into(), member: member.map(str::to_owned) }.shown()
+        };
+        assert_eq!(shown("a.zip", Some("b/c.xml")), "a.zip/b/c.xml");
+        let long = "d/".repeat(100);
+        let (one, other) = (format!("{long}1.xml"), format!("{long}2.xml"));
+        for (a, b) in [("x\u{1b}[31m", "x\u{7}[31m"), (&*one, &*other)] {
+            let (a, b) = (shown("a.zip", Some(a)), shown("a.zip", Some(b)));
+            assert_ne!(a, b);
+            assert!(!a.contains(char::is_control) && a.chars().count() < 130, "{a}");
+        }
+    }
 
     #[test]
     fn files_of_a_table_are_one_lot_and_its_changes_a_delivery_of_their_own() {

@@ -1,7 +1,7 @@
 //! One pass over the files of a lot: what its tables collect, and the rows on their way to disk.
 
 use super::aggregate::Aggregate;
-use super::assort::Lot;
+use super::assort::{Lot, Unit};
 use super::delivery::{FileResult, LotResult, Offered, Shelf, TableResult, Terms};
 use super::file::{FileOutcome, Means, Sink, validate_file};
 use super::judge::{Judge, Judged, Totals};
@@ -86,7 +86,8 @@ impl<'p> Pass<'p> {
                 Ok(())
             })?;
             for refusal in outcome.refusals {
-                let origin = Origin { file: first.name.as_str().into(), ..Origin::default() };
+                let file = Unit { member: None, ..first.clone() }.shown();
+                let origin = Origin { file: file.into(), ..Origin::default() };
                 self.finding(0, Finding::new(refusal.code, origin, refusal.message));
                 self.tables.iter_mut().for_each(|t| t.outcome.refused = true);
             }
