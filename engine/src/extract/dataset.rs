@@ -242,6 +242,9 @@ impl Dataset {
             if *protection.threshold.get_ref() < 2 {
                 fault(protection.threshold.span().start, "seuil : au moins 2".into());
             }
+            if raw.measure.kind == MeasureKind::Sum {
+                fault(protection.threshold.span().start, "le seuil porte sur un nombre d'enregistrements : une somme ne dit pas combien de personnes la font ; prenez la mesure « count »".into());
+            }
             if raw.dimension.len() != 2 {
                 fault(protection.threshold.span().start, "la protection par seuil demande exactement deux dimensions : au-delà, la preuve qu'aucune cellule ne se recalcule n'est pas encore faite".into());
             }
@@ -342,6 +345,19 @@ kind = "count"
 [protection]
 threshold = 5
 "#;
+
+    #[test]
+    fn a_sum_is_not_protected_by_a_threshold_on_persons() {
+        let contract = CONTRACT.replace("name = \"niveau\"\ntype", "name = \"heures\"\ntype = \"integer\"\npersonal = \"none\"\n\n[[column]]\nname = \"niveau\"\ntype");
+        let contract = Contract::parse("essai.toml", &contract).unwrap();
+        let text = DATASET.replace("kind = \"count\"", "kind = \"sum\"\ncolumn = \"heures\"");
+        let Err(Error::Config(faults)) = Dataset::load("jeu.toml", &text, &[contract]) else {
+            panic!("accepted")
+        };
+        let found: Vec<(usize, bool)> =
+            faults.iter().map(|f| (f.line, f.message.contains("une somme ne dit pas"))).collect();
+        assert_eq!(found, [(25, true)]);
+    }
 
     #[test]
     fn a_table_whose_records_cannot_be_told_apart_is_not_counted() {
