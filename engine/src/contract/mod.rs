@@ -5,6 +5,7 @@
 
 mod dictionary;
 mod load;
+mod sections;
 mod table_schema;
 mod toml_text;
 
