@@ -407,7 +407,7 @@ def faults(case, run, folder, outside):
         found.append(f"exit code {run.code}")
     elif run.code not in case.codes:
         found.append(f"exit code {run.code}, expected {' or '.join(map(str, sorted(case.codes)))}")
-    if re.search(rb"panicked at|RUST_BACKTRACE|stack overflow|memory allocation of", stderr):
+    if re.search(rb"erreur interne du programme|RUST_BACKTRACE|stack overflow|memory allocation of", stderr):
         found.append("panic")
     if run.peak > PEAK_MIB:
         found.append(f"more than {PEAK_MIB} MiB")

@@ -14,13 +14,12 @@
 mod common;
 
 use arrow::util::display::{ArrayFormatter, FormatOptions};
-use common::root;
+use common::{files, root};
 use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 use proptest::prelude::*;
 use serde_json::Value;
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
-use std::path::{Path, PathBuf};
 
 type Person = BTreeMap<&'static str, String>;
 
@@ -133,9 +132,8 @@ impl Place {
     fn rows(&self, table: &str, day: &str) -> Vec<Vec<String>> {
         let folder = self.work.path().join(format!("var/store/tables/{table}"));
         let mut out = Vec::new();
-        for path in parquet_files(&folder)
-            .into_iter()
-            .filter(|p| p.display().to_string().contains(&day.replace('-', "")))
+        for path in
+            files(&folder).into_iter().filter(|p| p.display().to_string().contains(&day.replace('-', "")))
         {
             let file = std::fs::File::open(path).unwrap();
             for batch in ParquetRecordBatchReaderBuilder::try_new(file).unwrap().build().unwrap() {
@@ -161,19 +159,6 @@ impl Place {
         out.sort();
         out
     }
-}
-
-fn parquet_files(folder: &Path) -> Vec<PathBuf> {
-    let mut out = Vec::new();
-    let mut todo = vec![folder.to_path_buf()];
-    while let Some(dir) = todo.pop() {
-        let Ok(entries) = std::fs::read_dir(dir) else { continue };
-        for entry in entries {
-            let path = entry.unwrap().path();
-            if path.is_dir() { todo.push(path) } else { out.push(path) }
-        }
-    }
-    out
 }
 
 #[test]

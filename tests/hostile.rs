@@ -162,7 +162,7 @@ fn validate(case: &str, source: &str, expected: &Answer<'_>, lab: &Lab, path: &P
     let (stdout, stderr) =
         (std::fs::read(lab.at("run/stdout")).unwrap(), std::fs::read(lab.at("run/stderr")).unwrap());
     let said = String::from_utf8_lossy(&stderr);
-    assert!(!said.contains("panicked") && !said.contains("overflow"), "{case}: {said}");
+    assert!(!said.contains("erreur interne") && !said.contains("overflow"), "{case}: {said}");
     let code = status.code().unwrap_or_else(|| panic!("{case}: ended by a signal, {status}\n{said}"));
     assert!(peak <= PEAK_KIB, "{case}: {} MiB", peak >> 10);
     for text in [&stdout, &stderr] {

@@ -18,12 +18,12 @@ use cartulaire_engine::contract::Contract;
 use cartulaire_engine::domain::Calendar;
 use cartulaire_engine::nomenclature::Nomenclatures;
 use cartulaire_engine::source::{Delivered, Limits, open};
-use common::{cartulaire, root};
+use common::{cartulaire, files, root};
 use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 use proptest::prelude::*;
 use serde_json::Value;
 use std::collections::BTreeSet;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 const CONTRACT: &str = r#"
 [table]
@@ -93,19 +93,6 @@ fn validate(folder: &Path, rows: &[String], threads: &str, out: &str) -> Value {
     let said = cartulaire(&args).output().unwrap();
     serde_json::from_slice(&said.stdout)
         .unwrap_or_else(|_| panic!("{}", String::from_utf8_lossy(&said.stderr)))
-}
-
-fn files(folder: &Path) -> Vec<PathBuf> {
-    let mut out = Vec::new();
-    let mut todo = vec![folder.to_path_buf()];
-    while let Some(dir) = todo.pop() {
-        for entry in std::fs::read_dir(dir).into_iter().flatten() {
-            let path = entry.unwrap().path();
-            if path.is_dir() { todo.push(path) } else { out.push(path) }
-        }
-    }
-    out.sort();
-    out
 }
 
 fn accepted(folder: &Path) -> Vec<String> {

@@ -13,7 +13,7 @@
 
 mod common;
 
-use common::{cartulaire, json, root, shared, tree};
+use common::{cartulaire, files, json, root, shared, tree};
 use serde_json::Value;
 use std::path::Path;
 
@@ -56,22 +56,12 @@ impl Place {
 }
 
 fn rows(store: &Path, table: &str) -> u64 {
-    let mut n = 0;
-    let mut todo = vec![store.join("tables").join(table)];
-    while let Some(dir) = todo.pop() {
-        for entry in std::fs::read_dir(dir).into_iter().flatten() {
-            let path = entry.unwrap().path();
-            if path.is_dir() {
-                todo.push(path);
-            } else {
-                let file = std::fs::File::open(path).unwrap();
-                let builder =
-                    parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder::try_new(file).unwrap();
-                n += u64::try_from(builder.metadata().file_metadata().num_rows()).unwrap();
-            }
-        }
-    }
-    n
+    let count = |path: &std::path::PathBuf| {
+        let file = std::fs::File::open(path).unwrap();
+        let builder = parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder::try_new(file).unwrap();
+        u64::try_from(builder.metadata().file_metadata().num_rows()).unwrap()
+    };
+    files(&store.join("tables").join(table)).iter().map(count).sum()
 }
 
 const OLD: &str = "MEF;LIBELLE_LONG;DATE_OUVERTURE;DATE_FERMETURE\n1001001211;SIXIEME;01/09/2000;\n1021001911;CINQUIEME;01/09/2000;31/08/2024\n";

@@ -162,18 +162,9 @@ fn a_night_on_an_older_ledger_writes_over_nothing() {
     }
     std::fs::copy(other.path().join("ledger.sqlite"), store.path().join("ledger.sqlite")).unwrap();
     night(store.path(), "2");
-    let mut kept: Vec<String> = Vec::new();
-    let mut todo = vec![store.path().join("lost+found")];
-    while let Some(dir) = todo.pop() {
-        for entry in std::fs::read_dir(dir).unwrap() {
-            let path = entry.unwrap().path();
-            match path.is_dir() {
-                true => todo.push(path),
-                false => kept.push(String::from_utf8_lossy(&std::fs::read(path).unwrap()).into_owned()),
-            }
-        }
-    }
+    let kept = common::files(&store.path().join("lost+found"));
+    let kept: Vec<Vec<u8>> = kept.iter().map(|p| std::fs::read(p).unwrap()).collect();
     for text in stands {
-        assert!(kept.iter().any(|k| k == text), "{text} was written over");
+        assert!(kept.iter().any(|k| k == text.as_bytes()), "{text} was written over");
     }
 }

@@ -7,10 +7,10 @@ use crate::contract::Contract;
 use crate::domain::{AnneeScolaire, DateFormat};
 use crate::error::{Error, Result};
 use crate::finding::{Finding, Origin};
-use crate::ingest::Part;
+use crate::ingest::{Part, table_path};
 use crate::run::Run;
 use crate::store::{Delivery, PartWriter, Snapshot, read_batches};
-use crate::validate::{References, accepted_schema, days, reference_hash};
+use crate::validate::{References, accepted_schema, days};
 use arrow::array::{Array, ArrayRef, AsArray, Date32Array, StringArray};
 use arrow::compute::interleave;
 use arrow::datatypes::{DataType, Field, Schema};
@@ -68,20 +68,14 @@ fn state(run: &Run<'_>, delivery: &Delivery, table: &str) -> Result<Vec<Snapshot
 /// Keys of the sender's present state: a Delta may only change or delete one of them.
 ///
 /// # Errors
-/// When the state cannot be read.
+/// When the state cannot be read, or no longer has the bytes that were ingested.
 pub fn keys(run: &Run<'_>, delivery: &Delivery, contract: &Contract) -> Result<References> {
-    let mut out = References::default();
-    let Some(key) = contract.key.first().and_then(|k| contract.columns.get(*k)) else { return Ok(out) };
-    for snapshot in state(run, delivery, &contract.name)? {
-        for batch in read_batches(&run.store.path(&snapshot.path), Some(&[&key.name]))? {
-            let batch = batch?;
-            let column = batch.columns().first().and_then(|c| c.as_string_opt::<i32>());
-            for value in column.into_iter().flatten().flatten() {
-                out.add(reference_hash(std::iter::once(value)), i32::MIN, i32::MAX);
-            }
-        }
-    }
-    Ok(out)
+    let Some(key) = contract.key.first().and_then(|k| contract.columns.get(*k)) else {
+        return Ok(References::default());
+    };
+    let state = state(run, delivery, &contract.name)?;
+    let keys = References::read(run.store, &state.iter().collect::<Vec<_>>(), &key.name)?;
+    keys.ok_or_else(|| Error::Corrupt(format!("Delta de {} : clé absente de l'état", contract.name)))
 }
 
 /// One accepted request of the Delta: the batch and row that hold it, and the columns that it
@@ -130,7 +124,7 @@ pub fn apply(
     let state = state(run, delivery, &contract.name)?;
     let several = state.len() > 1;
     for snapshot in state {
-        for batch in read_batches(&run.store.path(&snapshot.path), None)? {
+        for batch in read_batches(&run.store.snapshot_path(&snapshot)?, None)? {
             let batch = batch?;
             let keys = text(&batch, &key.name).ok_or_else(|| corrupt("clé absente de l'état"))?;
             let mut rows: Vec<(usize, Option<Change>)> = Vec::new();
@@ -162,11 +156,7 @@ pub fn apply(
         writer.write(&RecordBatch::try_new(schema.clone(), columns)?)?;
     }
     let (rows, digest) = writer.finish()?;
-    let id8 = delivery.id.get(..8).unwrap_or_default();
-    let day = date.format("%Y%m%d");
-    let place = |table: &str| {
-        format!("tables/{table}/annee_scolaire={year}/livraison={day}-{id8}/part-00000.parquet")
-    };
+    let place = |table: &str| table_path(table, year, delivery, date);
     let mut out = others;
     out.push(Part {
         written,

@@ -12,12 +12,11 @@ use crate::journal::NewEntry;
 use crate::report::{DeliveryQuality, TableQuality};
 use crate::run::{Counts, Run, Said};
 use crate::source::Limits;
-use crate::store::{Delivery, IngestRow, PartWriter, Snapshot, current, files, read_batches};
+use crate::store::{Delivery, IngestRow, PartWriter, Snapshot, current, files, signed};
 use crate::validate::{
     FileOutcome, FindingLog, Lot, Means, Reference, References, Shelf, Terms, assort, drift, look,
-    missing_tables, reference_hash, validate_delivery,
+    missing_tables, validate_delivery,
 };
-use arrow::array::AsArray;
 use arrow::datatypes::SchemaRef;
 use chrono::NaiveDate;
 use serde_json::json;
@@ -254,7 +253,7 @@ pub(crate) fn judge(run: &Run<'_>, delivery: &Delivery, date: NaiveDate, work: &
         max_findings: KEPT_FINDINGS,
         profile: true,
         outside: &|key| outside(run, key, date),
-        state: &|contract| delta::keys(run, delivery, contract).ok(),
+        state: &|contract| delta::keys(run, delivery, contract).map(Some),
     };
     let deltas = delta::tables(&lots);
     let mut shelf = WorkShelf { work, paths: BTreeMap::new() };
@@ -286,12 +285,9 @@ pub(crate) fn judge(run: &Run<'_>, delivery: &Delivery, date: NaiveDate, work: &
             }
             tables.push(quality);
             for (year, rows, digest) in table.parts {
-                let id8 = delivery.id.get(..8).unwrap_or_default();
-                let (name, day) = (&table.contract.name, date.format("%Y%m%d"));
+                let name = &table.contract.name;
                 let place = match year {
-                    Some(y) => {
-                        format!("tables/{name}/annee_scolaire={y}/livraison={day}-{id8}/part-00000.parquet")
-                    }
+                    Some(year) => table_path(name, year, delivery, date),
                     None => format!("quarantine/{name}/delivery={}/part-00000.parquet", delivery.id),
                 };
                 parts.push(Part {
@@ -342,31 +338,22 @@ pub(crate) fn drifts(run: &Run<'_>, delivery: &Delivery, tables: &mut [TableQual
 }
 
 /// Values of a table in its present state, for references that leave the delivery.
-fn outside(run: &Run<'_>, key: &ForeignKey, date: NaiveDate) -> Option<References> {
-    let contract = run.rulebook.contracts.iter().find(|c| c.name == key.table)?;
+fn outside(run: &Run<'_>, key: &ForeignKey, date: NaiveDate) -> Result<Option<References>> {
+    let Some(contract) = run.rulebook.contracts.iter().find(|c| c.name == key.table) else { return Ok(None) };
     // A reference over several columns or dates is only followed inside a delivery.
     if !key.with.is_empty() || key.from.is_some() {
-        return None;
+        return Ok(None);
     }
-    let mine = run.store.ledger.snapshots(&key.table).ok()?;
-    let present = current(&mine, contract.snapshot, date);
+    let all = run.store.ledger.snapshots(&key.table)?;
+    let present = current(&all, contract.snapshot, date);
     if present.is_empty() {
-        return None;
+        return Ok(None);
     }
-    let mut out = References::default();
-    for snapshot in present {
-        for batch in read_batches(&run.store.path(&snapshot.path), Some(&[&key.column])).ok()? {
-            let batch = batch.ok()?;
-            let column = batch.columns().first()?.as_string_opt::<i32>()?.clone();
-            column
-                .iter()
-                .flatten()
-                .for_each(|v| out.add(reference_hash(std::iter::once(v)), i32::MIN, i32::MAX));
-        }
-    }
-    Some(out)
+    References::read(run.store, &present, &key.column)
 }
 
-fn signed(n: u64) -> i64 {
-    i64::try_from(n).unwrap_or(i64::MAX)
+/// Place of a delivery's records of a school year in a table.
+pub(crate) fn table_path(table: &str, year: AnneeScolaire, delivery: &Delivery, date: NaiveDate) -> String {
+    let (day, id) = (date.format("%Y%m%d"), delivery.id.get(..8).unwrap_or_default());
+    format!("tables/{table}/annee_scolaire={year}/livraison={day}-{id}/part-00000.parquet")
 }

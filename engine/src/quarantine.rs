@@ -7,7 +7,7 @@ use crate::error::{Error, Result};
 use crate::ingest::{self, Judging, Part};
 use crate::journal::NewEntry;
 use crate::run::Run;
-use crate::store::{Delivery, IngestRow, PartWriter, files, read_batches};
+use crate::store::{Delivery, IngestRow, PartWriter, files, read_batches, signed};
 use arrow::array::{AsArray, BooleanArray};
 use arrow::compute::filter_record_batch;
 use arrow::datatypes::Int64Type;
@@ -68,7 +68,7 @@ fn one(run: &mut Run<'_>, delivery: &Delivery, before: &IngestRow) -> Result<Rep
         said.skipped = "un Delta accepté ne se rejoue pas : l'état a changé depuis".into();
         return Ok(said);
     }
-    if run.store.ledger.replaced(&delivery.id, !complete(run, delivery))? {
+    if run.store.ledger.replaced(&delivery.id, !complete(run, delivery)?)? {
         said.skipped = "une livraison plus récente du même émetteur l'a remplacée".into();
         return Ok(said);
     }
@@ -143,11 +143,9 @@ fn one(run: &mut Run<'_>, delivery: &Delivery, before: &IngestRow) -> Result<Rep
 }
 
 /// Whether the deliveries of this one's tables replace each other.
-fn complete(run: &Run<'_>, delivery: &Delivery) -> bool {
-    run.rulebook.contracts.iter().filter(|c| c.source == delivery.source).any(|c| c.snapshot)
-        && run.store.ledger.files(&delivery.id).is_ok_and(|f| {
-            f.iter().all(|f| run.rulebook.contracts.iter().any(|c| c.name == f.table_name && c.snapshot))
-        })
+fn complete(run: &Run<'_>, delivery: &Delivery) -> Result<bool> {
+    let replaces = |table: &str| run.rulebook.contracts.iter().any(|c| c.name == table && c.snapshot);
+    Ok(run.store.ledger.files(&delivery.id)?.iter().all(|f| replaces(&f.table_name)))
 }
 
 /// Of what was judged, the accepted records that were in quarantine, those of them that still are,
@@ -214,8 +212,4 @@ fn places(batch: &arrow::record_batch::RecordBatch) -> Option<Vec<(String, i64)>
     let files = batch.column_by_name("_file")?.as_string_opt::<i32>()?;
     let records = batch.column_by_name("_record")?.as_primitive_opt::<Int64Type>()?;
     Some((0..batch.num_rows()).map(|r| (files.value(r).to_owned(), records.value(r))).collect())
-}
-
-fn signed(n: u64) -> i64 {
-    i64::try_from(n).unwrap_or(i64::MAX)
 }

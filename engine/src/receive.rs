@@ -9,7 +9,7 @@ use crate::french::{count, thousands};
 use crate::journal::NewEntry;
 use crate::run::{Counts, Run, Said};
 use crate::source::{ArchiveLimits, Head, Sniffed, each_member, is_plain};
-use crate::store::{DeliveredFile, Delivery, Refusal, Store, files};
+use crate::store::{DeliveredFile, Delivery, Refusal, Store, files, signed};
 use chrono::NaiveDate;
 use serde_json::json;
 use std::collections::{BTreeMap, BTreeSet};
@@ -37,7 +37,7 @@ enum Fate {
 }
 
 /// A foreign file name as it may be shown: no control characters, not endless.
-fn shown(name: &str) -> String {
+pub(crate) fn shown(name: &str) -> String {
     name.chars().map(|c| if c.is_control() { '?' } else { c }).take(120).collect()
 }
 
@@ -122,7 +122,7 @@ fn by_content<'a>(path: &Path, contracts: &'a [Contract]) -> Option<(&'a Contrac
 pub fn news(store: &Store, inbox: &[PathBuf], contracts: &[Contract]) -> Result<Vec<String>> {
     let (mut out, mut waiting) = (Vec::new(), BTreeSet::new());
     for arrival in arrivals(inbox, contracts) {
-        let sha256 = match (arrival.partial_name, digest(&arrival.path)) {
+        let sha256 = match (arrival.partial_name, files::digest(&arrival.path)) {
             (false, Ok(digest)) => digest.to_string(),
             _ => String::new(),
         };
@@ -141,12 +141,6 @@ pub fn news(store: &Store, inbox: &[PathBuf], contracts: &[Contract]) -> Result<
         .filter(|(_, d)| d.as_ref().is_none_or(|d| !waiting.contains(d)))
         .map(|(name, _)| name)
         .collect())
-}
-
-fn digest(path: &Path) -> Result<Digest> {
-    let mut reader = DigestReader::new(File::open(path).at(path)?);
-    std::io::copy(&mut reader, &mut std::io::sink()).at(path)?;
-    Ok(reader.finish().0)
 }
 
 /// The receiving step. Counts are files: accepted are those of this run, excluded those of an
@@ -332,7 +326,7 @@ fn fate(store: &Store, arrival: &Arrival<'_>, work: &Path) -> Result<Fate> {
         sha256,
         delivery_id: String::new(),
         name: arrival.name.clone(),
-        size: i64::try_from(size).unwrap_or(i64::MAX),
+        size: signed(size),
         table_name: contract.name.clone(),
     }))
 }

@@ -18,7 +18,7 @@ use crate::journal::{self, NewEntry};
 use crate::nomenclature::Nomenclatures;
 use crate::retention::Referential;
 use crate::seda::Profile;
-use crate::store::{RunRow, StepRow, Store};
+use crate::store::{RunRow, StepRow, Store, signed};
 use crate::{elimination, extract, ingest, receive, retention, seda};
 use chrono::NaiveDate;
 use serde_json::json;
@@ -157,18 +157,17 @@ pub fn run(run: &mut Run<'_>, row: &RunRow, wanted: &[String]) -> Result<Vec<Ste
 }
 
 fn finished(run_id: &str, ordinal: i64, name: &str, said: Said, millis: u64) -> StepRow {
-    let n = |n: u64| i64::try_from(n).unwrap_or(i64::MAX);
     StepRow {
         run_id: run_id.to_owned(),
         ordinal,
         name: name.to_owned(),
         status: if said.gated { "gated" } else { "ok" }.to_owned(),
-        read: n(said.counts.read),
-        accepted: n(said.counts.accepted),
-        rejected: n(said.counts.rejected),
-        excluded: n(said.counts.excluded),
+        read: signed(said.counts.read),
+        accepted: signed(said.counts.accepted),
+        rejected: signed(said.counts.rejected),
+        excluded: signed(said.counts.excluded),
         outputs: json!(said.outputs).to_string(),
         detail: said.detail,
-        millis: n(millis),
+        millis: signed(millis),
     }
 }

@@ -7,6 +7,7 @@ mod config;
 mod exit;
 mod job;
 mod output;
+mod panics;
 mod quarantine;
 mod runner;
 mod serve;
@@ -15,6 +16,7 @@ mod validate;
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
+    panics::hide();
     let cli = match cli::parse(std::env::args_os()) {
         Ok(cli) => cli,
         Err(e) if e.exit_code() == 0 => {

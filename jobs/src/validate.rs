@@ -8,21 +8,19 @@ use crate::runner::today;
 use arrow::datatypes::SchemaRef;
 use arrow::record_batch::RecordBatch;
 use cartulaire_engine::contract::Contract;
-use cartulaire_engine::domain::{AnneeScolaire, Digest, DigestReader};
+use cartulaire_engine::domain::{AnneeScolaire, Digest};
 use cartulaire_engine::error::{Error, IoContext, Result};
 use cartulaire_engine::finding::{Finding, Severity};
 use cartulaire_engine::french::thousands;
 use cartulaire_engine::ingest::gate;
-use cartulaire_engine::receive::recognise;
 use cartulaire_engine::report::{DeliveryQuality, TableQuality, page_of};
-use cartulaire_engine::source::{Limits, Sniffed};
+use cartulaire_engine::source::Limits;
 use cartulaire_engine::store::PartWriter;
-use cartulaire_engine::store::files::write_atomic;
+use cartulaire_engine::store::files::{self, write_atomic};
 use cartulaire_engine::validate::{
-    Assorted, CodeCount, FindingLog, Lot, Means, Reference, RuleCount, Shelf, Terms, Unit, assort, is_delta,
-    look, missing_tables, validate_delivery,
+    CodeCount, FindingLog, Means, Reference, RuleCount, Shelf, Terms, assort, group, look, missing_tables,
+    validate_delivery,
 };
-use chrono::NaiveDate;
 use serde::Serialize;
 use serde_json::{Value, json};
 use std::collections::{BTreeMap, BTreeSet};
@@ -57,7 +55,7 @@ pub fn run(config: &Config, args: &ValidateArgs, shown: &Shown) -> Result<u8> {
     }
     // A contract that was named is for every file, whatever its looks.
     let deliveries = match mine.as_slice() {
-        [only] => forced(contents, only, today),
+        [only] => group(contents.into_iter().map(|(u, s)| (u, s, vec![*only])).collect(), today),
         _ => assort(contents, &mine, today, &mut refusals),
     };
     let mut log = FindingLog::new(args.max_findings);
@@ -94,8 +92,8 @@ pub fn run(config: &Config, args: &ValidateArgs, shown: &Shown) -> Result<u8> {
             means: Means { threads: config.threads, limits: Limits::default() },
             max_findings: args.max_findings,
             profile: args.report.is_some(),
-            outside: &|_| None,
-            state: &|_| None,
+            outside: &|_| Ok(None),
+            state: &|_| Ok(None),
         };
         let mut tables_of = Vec::new();
         let mut shelf = OutShelf { part, out: args.out.as_deref(), made: BTreeSet::new() };
@@ -150,7 +148,7 @@ pub fn run(config: &Config, args: &ValidateArgs, shown: &Shown) -> Result<u8> {
     for (path, digest) in unread {
         let digest = match digest {
             Some(d) => d,
-            None => digest_of(&path)?,
+            None => files::digest(&path)?,
         };
         files.push(json!({"path": path.display().to_string(), "sha256": digest.to_string(),
             "records": {"read": 0, "accepted": 0, "rejected": 0}, "metadata": {}}));
@@ -209,12 +207,6 @@ struct Report<'a> {
     editions: &'a [Value],
 }
 
-fn digest_of(path: &Path) -> Result<Digest> {
-    let mut reader = DigestReader::new(std::fs::File::open(path).at(path)?);
-    std::io::copy(&mut reader, &mut std::io::sink()).at(path)?;
-    Ok(reader.finish().0)
-}
-
 /// Contracts meant by the command: that of `--contract`, the one named, all those of a source, or
 /// those of a form (`siecle`, `gar`, `sts`: the beginning of their names).
 fn of_source<'c>(contracts: &'c [Contract], args: &ValidateArgs) -> Result<Vec<&'c Contract>> {
@@ -237,25 +229,6 @@ fn of_source<'c>(contracts: &'c [Contract], args: &ValidateArgs) -> Result<Vec<&
         )));
     }
     Ok(mine)
-}
-
-/// Every file by the one contract that was named; conventions on names only give the date.
-fn forced<'a>(contents: Vec<(Unit, Sniffed)>, contract: &'a Contract, today: NaiveDate) -> Vec<Assorted<'a>> {
-    let mut groups: BTreeMap<(NaiveDate, String, bool), Vec<Unit>> = BTreeMap::new();
-    for (unit, sniffed) in contents {
-        let named = recognise(&[contract], unit.own_name()).or_else(|| recognise(&[contract], &unit.name));
-        let (name, date) = named.map_or((String::new(), today), |(_, n, d)| (n, d));
-        let delta = is_delta(&unit, &sniffed);
-        groups.entry((date, name, delta)).or_default().push(unit);
-    }
-    groups
-        .into_iter()
-        .map(|((date, name, delta), units)| Assorted {
-            name,
-            date,
-            lots: vec![Lot { contracts: vec![contract], units, delta }],
-        })
-        .collect()
 }
 
 /// Parquet files of `--out`.

@@ -61,26 +61,19 @@ pub fn night(store: &Path, threads: &str) -> Value {
 /// order of writes), and the journal's machine times are replaced by a placeholder, with the
 /// digests that cover them.
 pub fn tree(store: &Path) -> BTreeMap<String, String> {
+    assert!(store.is_dir(), "{}", store.display());
     let mut out = BTreeMap::new();
-    let mut todo = vec![store.to_path_buf()];
-    while let Some(dir) = todo.pop() {
-        for entry in std::fs::read_dir(&dir).unwrap() {
-            let path = entry.unwrap().path();
-            if path.is_dir() {
-                todo.push(path);
-                continue;
-            }
-            let name = path.strip_prefix(store).unwrap().display().to_string();
-            if name.starts_with("ledger.sqlite") || name == ".lock" {
-                continue;
-            }
-            let mut bytes = std::fs::read(&path).unwrap();
-            if name.starts_with("journal/") {
-                bytes = without_times(&String::from_utf8(bytes).unwrap()).into_bytes();
-            }
-            let digest = Sha256::digest(&bytes).iter().map(|b| format!("{b:02x}")).collect();
-            out.insert(name, digest);
+    for path in files(store) {
+        let name = path.strip_prefix(store).unwrap().display().to_string();
+        if name.starts_with("ledger.sqlite") || name == ".lock" {
+            continue;
         }
+        let mut bytes = std::fs::read(&path).unwrap();
+        if name.starts_with("journal/") {
+            bytes = without_times(&String::from_utf8(bytes).unwrap()).into_bytes();
+        }
+        let digest = Sha256::digest(&bytes).iter().map(|b| format!("{b:02x}")).collect();
+        out.insert(name, digest);
     }
     out
 }
@@ -95,4 +88,18 @@ fn without_times(journal: &str) -> String {
         entry.to_string()
     });
     lines.collect::<Vec<_>>().join("\n")
+}
+
+/// Every file below a folder, sorted; none when it is not there.
+pub fn files(folder: &Path) -> Vec<PathBuf> {
+    let mut out = Vec::new();
+    let mut todo = vec![folder.to_path_buf()];
+    while let Some(dir) = todo.pop() {
+        for entry in std::fs::read_dir(dir).into_iter().flatten() {
+            let path = entry.unwrap().path();
+            if path.is_dir() { todo.push(path) } else { out.push(path) }
+        }
+    }
+    out.sort();
+    out
 }

@@ -5,6 +5,7 @@
 
 mod dictionary;
 mod load;
+mod sections;
 mod table_schema;
 mod toml_text;
 
@@ -355,6 +356,13 @@ pub struct ColumnSpec {
     /// The value must be the number of records that refer to this one, open at the delivery's date:
     /// their table, and their columns of the same names.
     pub counts: Option<Reference>,
+}
+
+impl ColumnSpec {
+    /// Other tables that the column leads to: those that it refers to, and that it counts.
+    pub fn foreign_keys(&self) -> impl Iterator<Item = &Reference> {
+        self.references.iter().chain(&self.counts)
+    }
 }
 
 impl CodeList {

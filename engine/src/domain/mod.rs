@@ -8,4 +8,4 @@ mod uai;
 pub use annee_scolaire::{AnneeScolaire, Calendar};
 pub use date::{DateFormat, parse_duration_seconds, parse_time_seconds};
 pub use digest::{Digest, DigestReader, DigestWriter, hex};
-pub use uai::{Uai, UaiFault};
+pub use uai::{CHECK_LETTERS, Uai, UaiFault};

@@ -1,7 +1,7 @@
 //! UAI: the identifier of a school (unité administrative immatriculée).
 
-/// Alphabet of the check letter: no I, O, Q.
-const LETTERS: &[u8; 23] = b"ABCDEFGHJKLMNPRSTUVWXYZ";
+/// Letters that check a number by its remainder by 23, for a UAI as for an INE-BEA: no I, O, Q.
+pub const CHECK_LETTERS: &[u8; 23] = b"ABCDEFGHJKLMNPRSTUVWXYZ";
 
 /// A UAI with the right check letter: seven digits and the letter at (number mod 23).
 /// The first three digits name the département of creation, not always the present one,
@@ -31,7 +31,7 @@ impl Uai {
             return Err(UaiFault::Format);
         }
         let number = digits.iter().fold(0_usize, |n, d| n * 10 + usize::from(d - b'0'));
-        let expected = LETTERS.get(number % 23).copied().unwrap_or(b'A');
+        let expected = CHECK_LETTERS.get(number % 23).copied().unwrap_or(b'A');
         if *letter != expected {
             return Err(UaiFault::Letter { expected: char::from(expected) });
         }

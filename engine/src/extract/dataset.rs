@@ -124,6 +124,12 @@ struct Protection {
     threshold: Spanned<u64>,
 }
 
+/// Columns that tell the records of one school year apart: the year itself is in the path.
+fn key(contract: &Contract) -> Vec<String> {
+    let columns = contract.key.iter().filter(|k| Some(**k) != contract.partition_column());
+    columns.filter_map(|k| contract.columns.get(*k)).map(|c| c.name.to_string()).collect()
+}
+
 impl Dataset {
     /// Reads a dataset against the contracts of its tables.
     ///
@@ -140,12 +146,17 @@ impl Dataset {
             fault(at, "nom de jeu : lettres minuscules sans accent, chiffres et « - »".into());
         }
         let contract = |table: &str| contracts.iter().find(|c| c.name == table);
-        let own = contract(raw.dataset.table.get_ref());
-        if own.is_none() {
-            fault(
-                raw.dataset.table.span().start,
-                format!("aucun contrat ne décrit la table « {} »", raw.dataset.table.get_ref()),
-            );
+        let (table, table_at) = (raw.dataset.table.get_ref(), raw.dataset.table.span().start);
+        let own = contract(table);
+        match own {
+            None => fault(table_at, format!("aucun contrat ne décrit la table « {table} »")),
+            Some(c) if key(c).is_empty() => fault(
+                table_at,
+                format!(
+                    "la table « {table} » n'a pas de clé : un enregistrement livré deux fois compterait deux fois ; donnez une clé à son contrat, ou comptez une autre table"
+                ),
+            ),
+            Some(_) => {}
         }
         let other = raw.join.as_ref().and_then(|j| contract(&j.table));
         let mut need = |table: Option<&Contract>, column: &str| {
@@ -231,6 +242,9 @@ impl Dataset {
             if *protection.threshold.get_ref() < 2 {
                 fault(protection.threshold.span().start, "seuil : au moins 2".into());
             }
+            if raw.measure.kind == MeasureKind::Sum {
+                fault(protection.threshold.span().start, "le seuil porte sur un nombre d'enregistrements : une somme ne dit pas combien de personnes la font ; prenez la mesure « count »".into());
+            }
             if raw.dimension.len() != 2 {
                 fault(protection.threshold.span().start, "la protection par seuil demande exactement deux dimensions : au-delà, la preuve qu'aucune cellule ne se recalcule n'est pas encore faite".into());
             }
@@ -257,7 +271,7 @@ impl Dataset {
             exclude: raw.dataset.exclude,
             measure: raw.measure,
             threshold: raw.protection.map(|p| p.threshold.into_inner()),
-            key: own.key.iter().filter_map(|k| own.columns.get(*k)).map(|c| c.name.to_string()).collect(),
+            key: key(own),
             snapshot: own.snapshot,
         })
     }
@@ -265,5 +279,101 @@ impl Dataset {
     /// Names of all dimensions, in published order.
     pub fn dimension_names(&self) -> Vec<&str> {
         self.dimensions.iter().map(|d| d.name.as_str()).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const CONTRACT: &str = r#"
+[table]
+name = "essai"
+title = "Essai"
+description = "Essai"
+source = "essai"
+record_class = "essai"
+key = ["annee_scolaire", "code"]
+school_year_from = "annee_scolaire"
+
+[input]
+format = "csv"
+
+[[column]]
+name = "annee_scolaire"
+type = "annee_scolaire"
+personal = "none"
+
+[[column]]
+name = "code"
+type = "text"
+personal = "direct"
+
+[[column]]
+name = "uai"
+type = "text"
+personal = "none"
+
+[[column]]
+name = "niveau"
+type = "text"
+personal = "none"
+"#;
+
+    const DATASET: &str = r#"[dataset]
+name = "essai"
+title = "Essai"
+description = "Essai"
+table = "essai"
+years = "latest"
+
+[[dimension]]
+name = "uai"
+column = "uai"
+title = "UAI"
+
+[[dimension]]
+name = "niveau"
+column = "niveau"
+title = "Niveau"
+
+[measure]
+name = "eleves"
+title = "Nombre d'élèves"
+kind = "count"
+
+[protection]
+threshold = 5
+"#;
+
+    #[test]
+    fn a_sum_is_not_protected_by_a_threshold_on_persons() {
+        let contract = CONTRACT.replace("name = \"niveau\"\ntype", "name = \"heures\"\ntype = \"integer\"\npersonal = \"none\"\n\n[[column]]\nname = \"niveau\"\ntype");
+        let contract = Contract::parse("essai.toml", &contract).unwrap();
+        let text = DATASET.replace("kind = \"count\"", "kind = \"sum\"\ncolumn = \"heures\"");
+        let Err(Error::Config(faults)) = Dataset::load("jeu.toml", &text, &[contract]) else {
+            panic!("accepted")
+        };
+        let found: Vec<(usize, bool)> =
+            faults.iter().map(|f| (f.line, f.message.contains("une somme ne dit pas"))).collect();
+        assert_eq!(found, [(25, true)]);
+    }
+
+    #[test]
+    fn a_table_whose_records_cannot_be_told_apart_is_not_counted() {
+        let load = |key: &str| {
+            let text = CONTRACT.replace(r#"["annee_scolaire", "code"]"#, key);
+            let contract = Contract::parse("essai.toml", &text).unwrap();
+            Dataset::load("jeu.toml", DATASET, &[contract])
+        };
+        for named in [r#"["code"]"#, r#"["annee_scolaire", "code"]"#] {
+            assert_eq!(load(named).unwrap().key, ["code"], "{named}");
+        }
+        for none in ["[]", r#"["annee_scolaire"]"#] {
+            let Err(Error::Config(faults)) = load(none) else { panic!("{none} accepted") };
+            let places: Vec<(usize, usize)> = faults.iter().map(|f| (f.line, f.column)).collect();
+            assert_eq!(places, [(5, 9)], "{none}");
+            assert!(faults[0].message.contains("n'a pas de clé"), "{none}");
+        }
     }
 }

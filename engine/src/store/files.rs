@@ -1,5 +1,6 @@
 //! Files that are whole or absent: written aside, synced, renamed, folder synced.
 
+use crate::domain::{Digest, DigestReader};
 use crate::error::{IoContext, Result};
 use std::fs::File;
 use std::io::Write;
@@ -20,6 +21,16 @@ pub fn write_atomic(path: &Path, bytes: &[u8]) -> Result<()> {
     file.sync_all().at(&aside)?;
     std::fs::rename(&aside, path).at(path)?;
     sync_dir(folder)
+}
+
+/// SHA-256 of a file, read once from its beginning to its end.
+///
+/// # Errors
+/// When it cannot be read.
+pub fn digest(path: &Path) -> Result<Digest> {
+    let mut reader = DigestReader::new(File::open(path).at(path)?);
+    std::io::copy(&mut reader, &mut std::io::sink()).at(path)?;
+    Ok(reader.finish().0)
 }
 
 /// Whether a file is one that [`write_atomic`] had not renamed yet when it was interrupted.

@@ -16,10 +16,9 @@ pub use ledger::{
     DeliveredFile, Delivery, EditionRow, IngestRow, Ledger, ListRow, Publication, Refusal, RunRow, SipRow,
     Snapshot, StepRow,
 };
-pub use parquet::{Encoded, PartWriter, RowGroup, read_batches};
+pub use parquet::{Encoded, PartWriter, holds_text, read_batches};
 pub use spill::Spill;
 
-use crate::domain::DigestReader;
 use crate::error::{Error, IoContext, Result};
 use std::cell::RefCell;
 use std::collections::BTreeSet;
@@ -129,9 +128,7 @@ impl Store {
     pub fn snapshot_path(&self, snapshot: &Snapshot) -> Result<PathBuf> {
         let path = self.path(&snapshot.path);
         if !self.checked.borrow().contains(&snapshot.path) {
-            let mut reader = DigestReader::new(File::open(&path).at(&path)?);
-            std::io::copy(&mut reader, &mut std::io::sink()).at(&path)?;
-            if reader.finish().0.to_string() != snapshot.sha256 {
+            if files::digest(&path)?.to_string() != snapshot.sha256 {
                 return Err(Error::Corrupt(format!(
                     "« {} » n'a plus les octets ingérés : restaurez-le depuis une sauvegarde",
                     snapshot.path
@@ -193,6 +190,11 @@ impl Store {
         }
         self.ledger.settle()
     }
+}
+
+/// A count as the ledger keeps it.
+pub fn signed(n: u64) -> i64 {
+    i64::try_from(n).unwrap_or(i64::MAX)
 }
 
 /// Whether anything was ever received or written in the journal.

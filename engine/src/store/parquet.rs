@@ -43,26 +43,11 @@ pub struct Encoded {
 }
 
 impl Encoded {
-    /// Rows that nobody wants to read back.
-    pub fn counted(rows: usize) -> Self {
-        Encoded { schema: Arc::new(Schema::empty()), rows: rows as u64, chunks: Vec::new() }
-    }
-
-    /// Columns of the row group.
-    pub fn schema(&self) -> &SchemaRef {
-        &self.schema
-    }
-}
-
-/// Makes row groups.
-pub struct RowGroup;
-
-impl RowGroup {
     /// Encodes a batch as one row group.
     ///
     /// # Errors
     /// When a column has no Parquet form.
-    pub fn encode(batch: &RecordBatch) -> Result<Encoded> {
+    pub fn new(batch: &RecordBatch) -> Result<Self> {
         let schema = batch.schema();
         let blank = ArrowWriter::try_new(std::io::sink(), schema.clone(), Some(properties(&schema)?))?;
         let (_, factory) = blank.into_serialized_writer()?;
@@ -77,6 +62,16 @@ impl RowGroup {
             }
         }
         Ok(Encoded { schema, rows: batch.num_rows() as u64, chunks })
+    }
+
+    /// Rows that nobody wants to read back.
+    pub fn counted(rows: usize) -> Self {
+        Encoded { schema: Arc::new(Schema::empty()), rows: rows as u64, chunks: Vec::new() }
+    }
+
+    /// Columns of the row group.
+    pub fn schema(&self) -> &SchemaRef {
+        &self.schema
     }
 }
 
@@ -139,7 +134,7 @@ impl PartWriter {
     /// # Errors
     /// When the disk refuses.
     pub fn write(&mut self, batch: &RecordBatch) -> Result<()> {
-        if batch.num_rows() == 0 { Ok(()) } else { self.append(RowGroup::encode(batch)?) }
+        if batch.num_rows() == 0 { Ok(()) } else { self.append(Encoded::new(batch)?) }
     }
 
     /// Closes and syncs the file; its rows and digest.
@@ -151,6 +146,15 @@ impl PartWriter {
         file.sync_all().at(&self.path)?;
         Ok((self.rows, hasher.finish()))
     }
+}
+
+/// Whether a Parquet file has a text column of that name.
+///
+/// # Errors
+/// When the file is missing or damaged.
+pub fn holds_text(path: &Path, column: &str) -> Result<bool> {
+    let builder = ParquetRecordBatchReaderBuilder::try_new(File::open(path).at(path)?)?;
+    Ok(builder.schema().field_with_name(column).is_ok_and(|f| f.data_type() == &DataType::Utf8))
 }
 
 /// Reads a Parquet file batch by batch, some columns or all.

@@ -1,9 +1,8 @@
 //! Check figures of the identifiers of the field.
 
 use crate::contract::Checksum;
+use crate::domain::CHECK_LETTERS;
 
-/// Letters of the check of UAI and INE-BEA: no I, O, Q.
-const LETTERS: &[u8; 23] = b"ABCDEFGHJKLMNPRSTUVWXYZ";
 /// Digits of the check of INE-RNIE, written as letters: no I.
 const RNIE: &[u8; 10] = b"ABCDEFGHJK";
 
@@ -54,9 +53,9 @@ fn ine(value: &str) -> bool {
             };
             tens * 10 + units == 97 - n % 97
         }
-        [d @ .., letter] if d.len() == 10 && number(d).is_some() => {
-            number(d).and_then(|n| LETTERS.get(usize::try_from(n % 23).ok()?)).is_some_and(|l| l == letter)
-        }
+        [d @ .., letter] if d.len() == 10 && number(d).is_some() => number(d)
+            .and_then(|n| CHECK_LETTERS.get(usize::try_from(n % 23).ok()?))
+            .is_some_and(|l| l == letter),
         [.., last] if bytes.len() == 11 => {
             let apprentice = bytes.get(4) == Some(&b'A')
                 && bytes.get(..4).is_some_and(|d| number(d).is_some())

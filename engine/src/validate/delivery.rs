@@ -11,7 +11,7 @@ use super::log::FindingLog;
 use super::pass::Pass;
 use super::profile::ColumnProfile;
 use super::references::References;
-use crate::contract::{Contract, Reference as ForeignKey};
+use crate::contract::{ColumnSpec, Contract, Reference as ForeignKey};
 use crate::domain::{AnneeScolaire, Digest};
 use crate::error::{Error, Result};
 use crate::store::PartWriter;
@@ -19,6 +19,9 @@ use arrow::datatypes::SchemaRef;
 use arrow::record_batch::RecordBatch;
 use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
+
+/// What is known outside the delivery; an error ends the judgement, nothing is taken for unknown.
+pub type Lookup<'a, K> = dyn Fn(&K) -> Result<Option<References>> + 'a;
 
 /// How a delivery is judged.
 pub struct Terms<'a> {
@@ -31,9 +34,9 @@ pub struct Terms<'a> {
     /// Columns are profiled.
     pub profile: bool,
     /// Values of a table outside the delivery, when they are known.
-    pub outside: &'a dyn Fn(&ForeignKey) -> Option<References>,
+    pub outside: &'a Lookup<'a, ForeignKey>,
     /// Keys of the present state of a table, which the requests of a Delta must find.
-    pub state: &'a dyn Fn(&Contract) -> Option<References>,
+    pub state: &'a Lookup<'a, Contract>,
 }
 
 /// Where rows go.
@@ -125,10 +128,7 @@ fn foreign_keys<'a>(lots: &[Lot<'a>]) -> Keys<'a> {
     let contracts = lots.iter().flat_map(|l| l.contracts.iter().copied());
     contracts
         .flat_map(|c| {
-            c.columns
-                .iter()
-                .enumerate()
-                .flat_map(move |(i, s)| s.references.iter().chain(&s.counts).map(move |key| (c, i, key)))
+            c.columns.iter().enumerate().flat_map(move |(i, s)| s.foreign_keys().map(move |key| (c, i, key)))
         })
         .collect()
 }
@@ -153,12 +153,9 @@ fn in_order(mut lots: Vec<Lot<'_>>) -> Vec<Lot<'_>> {
             let wanted: BTreeSet<&str> = lot
                 .contracts
                 .iter()
-                .flat_map(|c| {
-                    c.columns
-                        .iter()
-                        .flat_map(|s| s.references.iter().chain(&s.counts))
-                        .map(|r| r.table.as_str())
-                })
+                .flat_map(|c| &c.columns)
+                .flat_map(ColumnSpec::foreign_keys)
+                .map(|r| r.table.as_str())
                 .collect();
             lots.iter()
                 .filter(|other| !std::ptr::eq(*other, lot))
@@ -172,8 +169,7 @@ fn in_order(mut lots: Vec<Lot<'_>>) -> Vec<Lot<'_>> {
 
 /// Whether a table of one lot refers to a table of the other.
 fn refers(from: &Lot<'_>, to: &Lot<'_>) -> bool {
-    let mut keys =
-        from.contracts.iter().flat_map(|c| &c.columns).flat_map(|s| s.references.iter().chain(&s.counts));
+    let mut keys = from.contracts.iter().flat_map(|c| &c.columns).flat_map(ColumnSpec::foreign_keys);
     keys.any(|k| to.contracts.iter().any(|c| c.name == k.table))
 }
 
@@ -198,7 +194,7 @@ impl<'a> Plan<'_, 'a> {
         set.into_iter().collect()
     }
 
-    fn references(&self, lot: &Lot<'a>, offered: &Offered) -> Resolved {
+    fn references(&self, lot: &Lot<'a>, offered: &Offered) -> Result<Resolved> {
         let mut unchecked = Vec::new();
         let mut known = Vec::new();
         for contract in &lot.contracts {
@@ -208,7 +204,7 @@ impl<'a> Plan<'_, 'a> {
                     Some(to) => {
                         target(key, contract, to).and_then(|t| offered.get(&(key.table.clone(), t)).cloned())
                     }
-                    None => (self.terms.outside)(key).map(Arc::new),
+                    None => (self.terms.outside)(key)?.map(Arc::new),
                 };
                 match found {
                     Some(found) => {
@@ -219,7 +215,7 @@ impl<'a> Plan<'_, 'a> {
             }
             known.push(mine);
         }
-        (known, unchecked)
+        Ok((known, unchecked))
     }
 
     fn judges(
@@ -234,7 +230,7 @@ impl<'a> Plan<'_, 'a> {
         let known = lot.contracts.iter().zip(references);
         known
             .map(|(contract, references)| {
-                let state = lot.delta.then(|| (self.terms.state)(contract)).flatten().map(Arc::new);
+                let state = if lot.delta { (self.terms.state)(contract)?.map(Arc::new) } else { None };
                 let losers = losers.next().unwrap_or_default();
                 Ok(Judge::new(contract, self.terms.reference, lot.delta)?
                     .offering(self.targets(contract))
@@ -269,7 +265,7 @@ impl<'a> Plan<'_, 'a> {
         offered: &mut Offered,
         shelf: &mut dyn Shelf,
     ) -> Result<LotResult<'a>> {
-        let (references, unchecked) = self.references(lot, offered);
+        let (references, unchecked) = self.references(lot, offered)?;
         let settled = losers.is_some();
         let judges = self.judges(lot, &references, losers, self.terms.profile)?;
         let mut pass = Pass::new(&judges, self.terms, shelf);

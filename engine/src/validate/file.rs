@@ -9,7 +9,7 @@ use crate::finding::{Finding, Severity};
 use crate::source::{
     self, Chunk, Delivered, Limits, Place, RecordReader, too_many_unknown, unknown_attributes,
 };
-use crate::store::{Encoded, RowGroup};
+use crate::store::Encoded;
 use std::collections::BTreeMap;
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::sync::{Arc, Mutex};
@@ -167,7 +167,7 @@ impl Work<'_, '_> {
         let (accepted, rejected) = (std::mem::take(&mut judged.accepted), judged.rejected.take());
         let rejected_records = judged.read - judged.accepted_count;
         let encode = |batch: &arrow::record_batch::RecordBatch| match self.encode {
-            true => RowGroup::encode(batch),
+            true => Encoded::new(batch),
             false => Ok(Encoded::counted(batch.num_rows())),
         };
         Ok(Done {

@@ -22,15 +22,15 @@ mod schema;
 mod short;
 mod visits;
 
-pub use assort::{Assorted, Contents, Lot, Unit, assort, is_delta, look};
+pub use assort::{Assorted, Contents, Lot, Unit, assort, group, look};
 pub use column::{days, from_days};
 pub use composite::as_text as composite_text;
-pub use delivery::{FileResult, LotResult, Shelf, TableResult, Terms, target, validate_delivery};
+pub use delivery::{FileResult, Lookup, LotResult, Shelf, TableResult, Terms, target, validate_delivery};
 pub use file::{FileOutcome, Means};
 pub use judge::Target;
 pub use log::{CodeCount, FindingLog, RuleCount};
 pub use profile::{ColumnProfile, Drift, drift};
-pub use references::{Found, References, reference_hash};
+pub use references::{Found, References};
 pub use rule::{check_types, sql_columns};
 pub use schema::{accepted_schema, quarantine_schema};
 pub use visits::COLUMNS as VISIT_COLUMNS;

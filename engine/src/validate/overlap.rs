@@ -1,9 +1,7 @@
 //! Periods that overlap: a teacher in two lessons at once. Any number of records, in bounded memory;
 //! which records are told does not depend on their order.
 
-use super::column::Fault;
 use super::keys::hash_key;
-use crate::codes::Code;
 use crate::contract::OverlapSpec;
 use crate::error::Result;
 use crate::source::Place;
@@ -105,9 +103,4 @@ pub fn overlapping(periods: Spill<42>) -> Result<Vec<(u16, Place)>> {
     out.sort_by_key(|(file, place)| (*file, place.record));
     out.dedup();
     Ok(out)
-}
-
-/// A fault that only says which rule: the place is known elsewhere.
-pub fn fault(spec: &OverlapSpec) -> Fault {
-    Fault { rule: Some(spec.name.clone()), ..Fault::new(0, Code::Overlap, spec.message.clone()) }
 }

@@ -1,13 +1,13 @@
 //! One pass over the files of a lot: what its tables collect, and the rows on their way to disk.
 
 use super::aggregate::Aggregate;
-use super::assort::Lot;
+use super::assort::{Lot, Unit};
 use super::delivery::{FileResult, LotResult, Offered, Shelf, TableResult, Terms};
 use super::file::{FileOutcome, Means, Sink, validate_file};
 use super::judge::{Judge, Judged, Totals};
 use super::keys::{KeyLog, Loser};
 use super::log::FindingLog;
-use super::overlap::{fault, overlapping};
+use super::overlap::overlapping;
 use super::profile::{ColumnPart, profiles};
 use super::references::References;
 use super::visits::Visits;
@@ -86,7 +86,8 @@ impl<'p> Pass<'p> {
                 Ok(())
             })?;
             for refusal in outcome.refusals {
-                let origin = Origin { file: first.name.as_str().into(), ..Origin::default() };
+                let file = Unit { member: None, ..first.clone() }.shown();
+                let origin = Origin { file: file.into(), ..Origin::default() };
                 self.finding(0, Finding::new(refusal.code, origin, refusal.message));
                 self.tables.iter_mut().for_each(|t| t.outcome.refused = true);
             }
@@ -143,14 +144,9 @@ impl<'p> Pass<'p> {
                 for (file, place) in overlapping(periods)? {
                     let shown =
                         self.files.get(usize::from(file)).map_or_else(String::new, |f| f.unit.shown());
-                    let fault = fault(spec);
-                    let mut finding = Finding::new(
-                        fault.code,
-                        place.origin(&shown.as_str().into(), &name(spec.from)),
-                        fault.message,
-                    );
-                    finding.rule = fault.rule;
-                    state.log.add(finding);
+                    let origin = place.origin(&shown.as_str().into(), &name(spec.from));
+                    let found = Finding::new(Code::Overlap, origin, spec.message.as_str());
+                    state.log.add(Finding { rule: Some(spec.name.clone()), ..found });
                 }
             }
             let unchecked = unchecked.iter().filter(|(t, _, _)| *t == contract.name);

@@ -72,7 +72,10 @@ impl Rules {
             .rules
             .iter()
             .enumerate()
-            .map(|(i, r)| Ok(sql_expr(&r.sql).map_err(polars_error)?.alias(format!("r{i}"))))
+            .map(|(i, r)| {
+                let expression = sql_expr(&r.sql).map_err(|_| failed(contract, Some(i)))?;
+                Ok(expression.alias(format!("r{i}")))
+            })
             .collect::<Result<Vec<Expr>>>()?;
         let mut columns: Vec<usize> = contract.rules.iter().flat_map(|r| r.columns.iter().copied()).collect();
         columns.sort_unstable();
@@ -93,20 +96,81 @@ impl Rules {
             .iter()
             .filter_map(|i| Some((contract.columns.get(*i)?, typed.get(*i)?)))
             .map(|(spec, array)| series(spec, array))
-            .collect::<Result<Vec<Column>>>()?;
-        let frame = DataFrame::new(rows, columns).map_err(polars_error)?;
-        let answer = frame.lazy().select(self.expressions.as_slice()).collect().map_err(polars_error)?;
-        answer
-            .columns()
-            .iter()
-            .map(|c| {
-                let truth = c.bool().map_err(polars_error)?;
+            .collect::<Result<Vec<Column>>>()
+            .map_err(|_| failed(contract, None))?;
+        let frame = DataFrame::new(rows, columns).map_err(|_| failed(contract, None))?.lazy();
+        let answer = frame.clone().select(self.expressions.as_slice()).collect().map_err(|_| {
+            let alone = |e: &Expr| frame.clone().select([e.clone()]).collect();
+            failed(contract, self.expressions.iter().position(|e| alone(e).is_err()))
+        })?;
+        let columns = answer.columns().iter().enumerate();
+        columns
+            .map(|(i, c)| {
+                let truth = c.bool().map_err(|_| failed(contract, Some(i)))?;
                 Ok(truth.iter().enumerate().filter(|(_, t)| *t == Some(false)).map(|(row, _)| row).collect())
             })
             .collect()
     }
 }
 
-fn polars_error(e: polars::prelude::PolarsError) -> Error {
-    Error::Corrupt(format!("règle SQL : {e}"))
+/// What polars says may hold a value of the records: only the rule is told.
+fn failed(contract: &Contract, rule: Option<usize>) -> Error {
+    let rule = match rule.and_then(|i| contract.rules.get(i)) {
+        Some(rule) => format!("la règle « {} »", rule.name),
+        None => "une règle".to_owned(),
+    };
+    Error::Usage(format!(
+        "{rule} du contrat « {} » ne se calcule pas sur ces données : corrigez son expression SQL (une conversion qui échoue, un calcul hors bornes), puis relancez",
+        contract.name
+    ))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use arrow::array::StringArray;
+    use std::sync::Arc;
+
+    const CONTRACT: &str = r#"
+[table]
+name = "essai"
+title = "Essai"
+description = "Essai"
+source = "essai"
+record_class = "essai"
+key = ["code"]
+school_year_from = "delivery"
+
+[input]
+format = "csv"
+
+[[column]]
+name = "code"
+type = "text"
+personal = "direct"
+
+[[rule]]
+name = "code_present"
+sql = "code IS NOT NULL"
+message = "le code manque"
+
+[[rule]]
+name = "code_positif"
+sql = "CAST(code AS INTEGER) > 0"
+message = "le code n'est pas positif"
+"#;
+
+    #[test]
+    fn a_rule_that_fails_on_a_value_is_named_and_the_value_is_not() {
+        let contract = Contract::parse("essai.toml", CONTRACT).unwrap();
+        let rules = Rules::new(&contract).unwrap();
+        let broken = |value: &str| {
+            let column: ArrayRef = Arc::new(StringArray::from(vec!["12", value]));
+            rules.broken(&contract, &[column], 2)
+        };
+        assert_eq!(broken("-3").unwrap(), [vec![], vec![1]]);
+        let said = broken("NOM-INVENTÉ").unwrap_err().to_string();
+        assert!(said.contains("« code_positif » du contrat « essai »"), "{said}");
+        assert!(!said.contains("INVENT"), "{said}");
+    }
 }
