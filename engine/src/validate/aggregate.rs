@@ -1,8 +1,8 @@
 //! Summaries of the accepted records, exact, in bounded memory: sums and distinct counts by groups.
 //! Each batch is summed up where it is judged; what is left to put together is small.
 
+use super::coded::Coded;
 use super::keys::hash64;
-use super::short::Short;
 use crate::contract::{AggregateSpec, ColumnType, Contract};
 use crate::error::{Error, Result};
 use crate::store::Spill;
@@ -23,7 +23,7 @@ type Map<K, V> = HashMap<K, V, foldhash::fast::RandomState>;
 /// A summary of one batch. Groups are rows of codes, one code a group column.
 pub struct Partial {
     months: Vec<i32>,
-    values: Vec<Vec<Option<String>>>,
+    values: Vec<Vec<String>>,
     /// Month and value codes of each group, one after the other.
     keys: Vec<u32>,
     /// Sums of each group, one after the other.
@@ -32,79 +32,49 @@ pub struct Partial {
     distinct: Vec<(u32, u32, u64)>,
 }
 
-/// Sums up the accepted rows of a batch.
-pub fn partial(spec: &AggregateSpec, typed: &[ArrayRef], keep: &BooleanArray) -> Partial {
+/// Sums up the accepted rows of a batch, whose grouping and counted columns are numbered.
+pub fn partial(
+    spec: &AggregateSpec,
+    typed: &[ArrayRef],
+    coded: &[Option<Coded>],
+    keep: &BooleanArray,
+) -> Partial {
+    let numbered = |i: &usize| {
+        let text = typed.get(*i).and_then(|a| a.as_string_opt::<i32>())?;
+        Some((coded.get(*i)?.as_ref()?, text))
+    };
+    let groups: Vec<(&Coded, &StringArray)> = spec.by.iter().filter_map(numbered).collect();
+    let counted: Vec<(&Coded, &StringArray)> = spec.count_distinct.iter().filter_map(numbered).collect();
+    let sums: Vec<Summed<'_>> = spec.sum.iter().filter_map(|i| Summed::of(typed.get(*i)?)).collect();
+    let months = Months::of(spec.month_of.and_then(|i| typed.get(i)), keep);
     let mut out = Partial {
-        months: Vec::new(),
-        values: vec![Vec::new(); spec.by.len()],
+        months: months.firsts,
+        values: groups.iter().map(|(c, t)| c.values(t).map(str::to_owned).collect()).collect(),
         keys: Vec::new(),
         sums: Vec::new(),
         distinct: Vec::new(),
     };
-    let stride = spec.by.len() + 1;
-    let dates = spec.month_of.and_then(|i| typed.get(i)).and_then(|a| a.as_primitive_opt::<Date32Type>());
-    let texts: Vec<&StringArray> =
-        spec.by.iter().filter_map(|i| typed.get(*i)).filter_map(|a| a.as_string_opt::<i32>()).collect();
-    let sums: Vec<Summed<'_>> = spec.sum.iter().filter_map(|i| Summed::of(typed.get(*i)?)).collect();
-    let counted: Vec<&StringArray> = spec
-        .count_distinct
-        .iter()
-        .filter_map(|i| typed.get(*i))
-        .filter_map(|a| a.as_string_opt::<i32>())
-        .collect();
-    let mut codes: Vec<Map<Option<Short>, u32>> = vec![Map::default(); texts.len()];
-    let mut long_codes: Vec<Map<&str, u32>> = vec![Map::default(); texts.len()];
-    let mut month_codes: HashMap<i32, u32> = HashMap::new();
-    let mut row_codes: Vec<u32> = Vec::with_capacity(texts.len());
-    let mut last_day = (i32::MIN, 0_u32);
+    let stride = groups.len() + 1;
+    let mut key: Vec<u32> = Vec::with_capacity(stride);
     let mut index: Map<u64, u32> = Map::default();
+    // (group, value) of each counted column.
+    let mut pairs: Vec<Vec<u64>> = vec![Vec::new(); counted.len()];
     for row in (0..keep.len()).filter(|r| keep.value(*r)) {
-        let month = dates.map_or(0, |d| match d.is_valid(row).then(|| d.value(row)) {
-            Some(day) if day == last_day.0 => last_day.1,
-            Some(day) => {
-                let first = month_of(day);
-                let next = u32::try_from(month_codes.len()).unwrap_or(u32::MAX);
-                let code = *month_codes.entry(first).or_insert_with(|| {
-                    out.months.push(first);
-                    next
-                });
-                last_day = (day, code);
-                code
-            }
-            None => u32::MAX,
-        });
-        let mut group = u64::from(month) & 0xFFF;
-        row_codes.clear();
-        for (n, text) in texts.iter().enumerate() {
-            let value = text.is_valid(row).then(|| text.value(row));
-            let (Some(short), Some(long), Some(values)) =
-                (codes.get_mut(n), long_codes.get_mut(n), out.values.get_mut(n))
-            else {
-                continue;
-            };
-            let next = u32::try_from(values.len()).unwrap_or(u32::MAX);
-            let mut new = || {
-                values.push(value.map(str::to_owned));
-                next
-            };
-            let code = match (value, value.and_then(Short::of)) {
-                (Some(v), None) => *long.entry(v).or_insert_with(&mut new),
-                (_, key) => *short.entry(key).or_insert_with(&mut new),
-            };
-            row_codes.push(code);
-            group = group.wrapping_mul(0x1_0000_01B3).wrapping_add(u64::from(code));
-        }
-        let found = index.get(&group).copied().filter(|g| {
+        key.clear();
+        key.push(months.of_row.get(row).copied().unwrap_or(NONE));
+        key.extend(groups.iter().map(|(c, _)| c.of_row.get(row).copied().unwrap_or(NONE)));
+        let hash = key
+            .iter()
+            .fold(0_u64, |h, k| (h ^ u64::from(*k)).wrapping_mul(0x9E37_79B9_7F4A_7C15).rotate_left(23));
+        let found = index.get(&hash).copied().filter(|g| {
             let at = *g as usize * stride;
-            let key = out.keys.get(at..at + stride).and_then(<[u32]>::split_first);
-            key.is_some_and(|(m, codes)| *m == month && codes == row_codes)
+            out.keys.get(at..at + stride) == Some(&key)
         });
         let group = found.unwrap_or_else(|| {
             // A hash shared by two groups of a batch only makes a second entry, merged later.
             let next = u32::try_from(out.keys.len() / stride).unwrap_or(u32::MAX);
-            index.insert(group, next);
-            out.keys.push(month);
-            out.keys.extend(&row_codes);
+            index.insert(hash, next);
+            out.keys.extend(&key);
             out.sums.resize(out.sums.len() + sums.len(), 0);
             next
         });
@@ -114,15 +84,57 @@ pub fn partial(spec: &AggregateSpec, typed: &[ArrayRef], keep: &BooleanArray) ->
                 *total += column.value(row);
             }
         }
-        for (n, column) in (0_u32..).zip(&counted) {
-            if column.is_valid(row) {
-                out.distinct.push((group, n, hash64(7, std::iter::once(column.value(row)))));
+        for ((column, _), pairs) in counted.iter().zip(&mut pairs) {
+            let value = column.of_row.get(row).copied().unwrap_or(NONE);
+            if value != NONE {
+                pairs.push((u64::from(group) << 32) | u64::from(value));
             }
         }
     }
-    out.distinct.sort_unstable();
-    out.distinct.dedup();
+    for (n, (mut pairs, (column, text))) in (0_u32..).zip(pairs.into_iter().zip(&counted)) {
+        let hashes: Vec<u64> = column.values(text).map(|v| hash64(7, std::iter::once(v))).collect();
+        pairs.sort_unstable();
+        pairs.dedup();
+        out.distinct.extend(pairs.into_iter().filter_map(|pair| {
+            let value = hashes.get(usize::try_from(pair & u64::from(u32::MAX)).ok()?)?;
+            Some((u32::try_from(pair >> 32).ok()?, n, *value))
+        }));
+    }
     out
+}
+
+/// The number of no month and of no value.
+const NONE: u32 = Coded::NULL;
+
+/// Months as numbers.
+struct Months {
+    of_row: Vec<u32>,
+    /// First day of each month.
+    firsts: Vec<i32>,
+}
+
+impl Months {
+    fn of(dates: Option<&ArrayRef>, keep: &BooleanArray) -> Self {
+        let Some(dates) = dates.and_then(|a| a.as_primitive_opt::<Date32Type>()) else {
+            return Months { of_row: vec![NONE; keep.len()], firsts: Vec::new() };
+        };
+        // A few hundred days come back in every row.
+        let mut of_day: Map<i32, u32> = Map::default();
+        let mut firsts: Vec<i32> = Vec::new();
+        let of_row = dates.iter().map(|day| {
+            day.map_or(NONE, |day| {
+                *of_day.entry(day).or_insert_with(|| {
+                    let first = month_of(day);
+                    let known = firsts.iter().position(|f| *f == first).unwrap_or_else(|| {
+                        firsts.push(first);
+                        firsts.len() - 1
+                    });
+                    u32::try_from(known).unwrap_or(NONE)
+                })
+            })
+        });
+        Months { of_row: of_row.collect(), firsts }
+    }
 }
 
 /// A column that is added up: integers, or decimals as counts of their smallest unit.
@@ -154,8 +166,8 @@ fn month_of(day: i32) -> i32 {
 /// All batches together.
 pub struct Aggregate {
     spec: AggregateSpec,
-    codes: Vec<Map<Option<String>, u32>>,
-    names: Vec<Vec<Option<String>>>,
+    codes: Vec<Map<String, u32>>,
+    names: Vec<Vec<String>>,
     /// Numbers of the groups, found by the hash of their key.
     groups: HashTable<u32>,
     hasher: foldhash::fast::RandomState,
@@ -267,9 +279,9 @@ impl Aggregate {
         // Groups are sorted by the ranks of their values: numbers, not copies of texts.
         let ranks: Vec<Vec<u32>> = self.names.iter().map(|names| ranks(names)).collect();
         let code = |g: usize, c: usize| self.keys.get(g * stride + c).copied().unwrap_or(u32::MAX) as usize;
+        // No value has no rank, and comes first.
         let rank = |g: usize, c: usize| ranks.get(c).and_then(|r| r.get(code(g, c))).copied();
-        let text =
-            |g: usize, c: usize| self.names.get(c).and_then(|n| n.get(code(g, c))).and_then(|v| v.as_deref());
+        let text = |g: usize, c: usize| self.names.get(c).and_then(|n| n.get(code(g, c)));
         let mut order: Vec<usize> = (0..self.months.len()).collect();
         order.sort_unstable_by(|a, b| {
             let months = self.months.get(*a).cmp(&self.months.get(*b));
@@ -311,7 +323,7 @@ impl Aggregate {
 }
 
 /// Rank of each name in their order.
-fn ranks(names: &[Option<String>]) -> Vec<u32> {
+fn ranks(names: &[String]) -> Vec<u32> {
     let mut order: Vec<usize> = (0..names.len()).collect();
     order.sort_by(|a, b| names.get(*a).cmp(&names.get(*b)));
     let mut out = vec![0; names.len()];

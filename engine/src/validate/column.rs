@@ -1,10 +1,10 @@
 //! One column at a time: text to type, and every check that needs no other row.
 
 use super::checksum;
+use super::coded::Coded;
 use super::composite::part_fields;
-use super::short::Short;
 use crate::codes::Code;
-use crate::contract::{Checksum, ColumnSpec, ColumnType, Personal};
+use crate::contract::{Checksum, CodeList, ColumnSpec, ColumnType, Personal};
 use crate::domain::{AnneeScolaire, Uai, UaiFault, parse_duration_seconds, parse_time_seconds};
 use crate::finding::Severity;
 use crate::nomenclature::{Table, Validity, Verdict, replaced_by};
@@ -14,7 +14,6 @@ use arrow::array::{
 };
 use arrow::datatypes::{DataType, TimeUnit};
 use chrono::{Days, NaiveDate};
-use std::collections::HashMap;
 use std::sync::Arc;
 
 /// A check that failed: row, code, French text.
@@ -74,9 +73,19 @@ pub fn from_days(value: i32) -> Option<NaiveDate> {
 /// Appends a value to a typed column, or says why it cannot.
 type Parse<'a> = dyn FnMut(Option<&str>) -> Result<(), (Code, String)> + 'a;
 
+/// A raw column, and the numbers of its values when it has few.
+#[derive(Clone, Copy)]
+pub struct Raw<'c> {
+    /// `Utf8` or `List<Utf8>`.
+    pub values: &'c ArrayRef,
+    /// Numbers of the values.
+    pub coded: Option<&'c Coded>,
+}
+
 /// Types and checks a raw column. Wrong values become null and a fault; `skip` rows (broken
-/// frames) are not looked at.
-pub fn check(spec: &ColumnSpec, raw: &ArrayRef, skip: &[bool], faults: &mut Vec<Fault>) -> ArrayRef {
+/// frames) are not looked at. A column whose values are numbered is looked at once a value.
+pub fn check(spec: &ColumnSpec, column: Raw<'_>, skip: &[bool], faults: &mut Vec<Fault>) -> ArrayRef {
+    let Raw { values: raw, coded } = column;
     if let Some(list) = raw.as_list_opt::<i32>() {
         let texts: &StringArray = list.values().as_string();
         for row in (0..list.len()).filter(|r| !skip.get(*r).copied().unwrap_or(false)) {
@@ -109,6 +118,10 @@ pub fn check(spec: &ColumnSpec, raw: &ArrayRef, skip: &[bool], faults: &mut Vec<
     };
     match spec.kind {
         ColumnType::Text | ColumnType::List | ColumnType::AnneeScolaire => {
+            let filled = !spec.required || text.null_count() == 0;
+            if filled && coded.is_some_and(|c| c.values(text).all(|v| text_fault(spec, 0, v).is_none())) {
+                return raw.clone();
+            }
             for row in 0..text.len() {
                 if text.is_valid(row) {
                     if !skip.get(row).copied().unwrap_or(false) {
@@ -207,36 +220,18 @@ pub fn check(spec: &ColumnSpec, raw: &ArrayRef, skip: &[bool], faults: &mut Vec<
 pub fn check_codes(
     spec: &ColumnSpec,
     table: Option<&Table>,
-    raw: &ArrayRef,
+    column: Raw<'_>,
     dates: Option<&Date32Array>,
     or: Option<&StringArray>,
     default_date: NaiveDate,
     faults: &mut Vec<Fault>,
 ) {
     let Some(codes) = &spec.codes else { return };
-    let mut seen: HashMap<Short, &[Validity], foldhash::fast::RandomState> = HashMap::default();
-    // Neighbours often share their day.
-    let mut last = (i32::MIN, default_date);
-    let mut day_of = |row: usize| match dates.filter(|d| d.is_valid(row)).map(|d| d.value(row)) {
-        Some(day) if day == last.0 => last.1,
-        Some(day) => {
-            last = (day, from_days(day).unwrap_or(default_date));
-            last.1
-        }
-        None => default_date,
-    };
+    let Raw { values: raw, coded } = column;
+    let day_of = |row: usize| dates.filter(|d| d.is_valid(row)).and_then(|d| from_days(d.value(row)));
     let mut judge = |row: usize, value: &str| -> bool {
-        let part = codes.part.map_or(Some(value), |p| value.split('$').nth(p)).unwrap_or("");
-        let code = codes.prefix.and_then(|n| part.get(..n)).unwrap_or(part);
-        let at = day_of(row);
-        // The same few codes come back in every row.
-        let windows = match (table, Short::of(code)) {
-            (Some(t), Some(short)) => *seen.entry(short).or_insert_with(|| t.windows(code)),
-            _ => &[],
-        };
-        if windows.iter().any(|w| w.holds(at)) {
-            return true;
-        }
+        let (part, code) = part_and_code(codes, value);
+        let at = day_of(row).unwrap_or(default_date);
         let day = |d: NaiveDate| d.format("%d/%m/%Y");
         let (fault, text) = match table.map_or(Verdict::Unknown, |t| t.judge(code, at)) {
             Verdict::Valid => return true,
@@ -276,11 +271,32 @@ pub fn check_codes(
             let values: &StringArray = values.as_string();
             let _ = values.iter().flatten().all(|v| judge(row, v));
         }
-    } else if let Some(text) = raw.as_string_opt::<i32>() {
-        for row in (0..text.len()).filter(|r| text.is_valid(*r)) {
-            judge(row, text.value(row));
+    } else if let (Some(text), Some(coded)) = (raw.as_string_opt::<i32>(), coded) {
+        let spans: Vec<Vec<(i32, i32)>> =
+            coded.values(text).map(|v| spans(table, part_and_code(codes, v).1)).collect();
+        let default_day = days(default_date);
+        for (row, code) in coded.of_row.iter().enumerate().filter(|(_, c)| **c != Coded::NULL) {
+            let day = dates.filter(|d| d.is_valid(row)).map_or(default_day, |d| d.value(row));
+            let open =
+                spans.get(*code as usize).is_some_and(|s| s.iter().any(|(a, b)| *a <= day && day <= *b));
+            if !open {
+                judge(row, text.value(row));
+            }
         }
     }
+}
+
+/// The part of a value that a list of codes is about, and the code in it.
+fn part_and_code<'v>(codes: &CodeList, value: &'v str) -> (&'v str, &'v str) {
+    let part = codes.part.map_or(Some(value), |p| value.split('$').nth(p)).unwrap_or("");
+    (part, codes.prefix.and_then(|n| part.get(..n)).unwrap_or(part))
+}
+
+/// When a code holds: first and last days, counted as in Date32.
+fn spans(table: Option<&Table>, code: &str) -> Vec<(i32, i32)> {
+    let windows = table.map_or(&[][..], |t| t.windows(code));
+    let span = |w: &Validity| (w.open.map_or(i32::MIN, days), w.close.map_or(i32::MAX, days));
+    windows.iter().map(span).collect()
 }
 
 fn finish<T>(

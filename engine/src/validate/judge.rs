@@ -4,7 +4,8 @@
 
 use super::Reference;
 use super::aggregate::{Partial, partial};
-use super::column::{Fault, check, check_codes, from_days};
+use super::coded::{Coded, coded_columns};
+use super::column::{Fault, Raw, check, check_codes, from_days};
 use super::composite;
 use super::keys::{Claim, Loser};
 use super::overlap::{Period, periods};
@@ -112,6 +113,8 @@ pub struct Judge<'a> {
     quarantine_schema: SchemaRef,
     /// Date columns first: codes are judged at them.
     order: Vec<usize>,
+    /// Columns whose values are numbered.
+    coded: BTreeSet<usize>,
     rules: Rules,
     delta: bool,
     pub(super) targets: Vec<Target>,
@@ -133,6 +136,7 @@ impl<'a> Judge<'a> {
             accepted_schema: accepted_schema(contract, delta),
             quarantine_schema: quarantine_schema(contract, delta),
             order,
+            coded: coded_columns(contract),
             rules: Rules::new(contract)?,
             delta,
             targets: Vec::new(),
@@ -203,6 +207,7 @@ impl<'a> Judge<'a> {
         // Keys and references see values as they are repaired; quarantine keeps them as they came.
         let mut clean = raw.columns.clone();
         let mut found = Vec::new();
+        let mut coded: Vec<Option<Coded>> = raw.columns.iter().map(|_| None).collect();
         for i in &self.order {
             let (Some(spec), Some(column)) = (self.contract.columns.get(*i), raw.columns.get(*i)) else {
                 continue;
@@ -219,7 +224,13 @@ impl<'a> Judge<'a> {
                 partly = self.skipped(*i, &raw, &broken);
                 &partly
             };
-            let array = check(spec, &column, skip, &mut found);
+            if let (Some(slot), Some(text)) = (coded.get_mut(*i), column.as_string_opt::<i32>())
+                && self.coded.contains(i)
+            {
+                *slot = Some(Coded::of(text));
+            }
+            let values = Raw { values: &column, coded: coded.get(*i).and_then(Option::as_ref) };
+            let array = check(spec, values, skip, &mut found);
             if let Some(codes) = &spec.codes {
                 let table = self.reference.nomenclatures.table(&codes.table);
                 let dates = codes.at.and_then(|at| typed.get(at).cloned().flatten());
@@ -227,7 +238,7 @@ impl<'a> Judge<'a> {
                 let faulty: BTreeSet<usize> = found.iter().map(|f| f.row).collect();
                 let mut bad_codes = Vec::new();
                 let or = codes.or.and_then(|o| raw.columns.get(o)).and_then(|c| c.as_string_opt::<i32>());
-                check_codes(spec, table, &column, dates, or, self.reference.delivery_date, &mut bad_codes);
+                check_codes(spec, table, values, dates, or, self.reference.delivery_date, &mut bad_codes);
                 self.drop_local(*i, codes.local, &clean, &mut bad_codes);
                 found.extend(bad_codes.into_iter().filter(|f| !faulty.contains(&f.row)));
             }
@@ -291,7 +302,7 @@ impl<'a> Judge<'a> {
         let origin = origin_columns(file, &raw.places);
         let frame = frame_columns(self.contract, self.delta, rows, raw.extra.as_ref(), &raw.requests);
         let offered = self.offers(&typed, &keep);
-        let partials = self.contract.aggregates.iter().map(|a| partial(a, &typed, &keep)).collect();
+        let partials = self.contract.aggregates.iter().map(|a| partial(a, &typed, &coded, &keep)).collect();
         let hits = self.contract.visits.iter().map(|v| hits(v, &typed, &keep)).collect();
         let totals = self.totals(&typed, &keep);
         let file_number = u16::try_from(base_file).unwrap_or(u16::MAX);

@@ -4,6 +4,7 @@ mod aggregate;
 mod assort;
 mod checksum;
 mod claims;
+mod coded;
 mod column;
 mod composite;
 mod delivery;
