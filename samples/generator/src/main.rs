@@ -8,6 +8,7 @@
 mod aaf;
 mod bcn;
 mod coherence;
+mod cohort;
 mod crdc;
 mod dnma;
 mod ent;
@@ -23,6 +24,7 @@ mod rng;
 mod scope;
 mod timetable;
 mod world;
+mod years;
 
 use clap::{Parser, ValueEnum};
 use output::{Night, Result};
@@ -38,11 +40,15 @@ struct Args {
     /// Same seed, same bytes.
     #[arg(long, default_value_t = 20_260_112)]
     seed: u64,
-    /// Pupils of the school year 2025-2026.
-    #[arg(long, default_value_t = 2_000)]
-    pupils: u64,
-    /// One DNMA profiles file of this many rows instead of the usual weeks.
+    /// Pupils of the school year 2025-2026: 2000, or about 200 with several school years.
     #[arg(long)]
+    pupils: Option<u64>,
+    /// School years, the last one 2025-2026: a folder a night, and `<out>.years.json`. The BCN rows cut
+    /// for the samples open no whole lycée for a longer time.
+    #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(i32).range(1..=11))]
+    years: i32,
+    /// One DNMA profiles file of this many rows instead of the usual weeks.
+    #[arg(long, conflicts_with = "years")]
     dnma_rows: Option<u64>,
     /// Only these sources (repeatable).
     #[arg(long, value_enum)]
@@ -79,8 +85,13 @@ fn run(args: Args) -> Result<()> {
     }
     let Some(out) = args.out else { return Ok(()) };
     let wanted = |source| args.only.is_empty() || args.only.contains(&source);
-    let world = world::World::new(args.seed, args.pupils);
-    let mut night = Night::create(out, args.seed, args.pupils)?;
+    let several = args.years > 1;
+    let pupils = args.pupils.unwrap_or(if several { 200 } else { 2_000 });
+    let world = match several {
+        true => cohort::world(args.seed, pupils, args.years)?,
+        false => world::World::new(args.seed, pupils),
+    };
+    let mut night = Night::create(out, args.seed, pupils, several)?;
     // In the order of file names, which is that of the truth.
     if wanted(Source::Crdc) {
         crdc::write(&mut night, &world)?;
@@ -101,6 +112,9 @@ fn run(args: Args) -> Result<()> {
     references::tell(&mut night)?;
     coherence::tell(&mut night)?;
     night.finish()?;
+    if several {
+        years::tell(&night, &world)?;
+    }
     let told: u64 = night.findings.values().sum();
     eprintln!("{} records, {} wrong, {} warnings", night.records, night.wrong, told - night.wrong);
     for (code, count) in &night.findings {

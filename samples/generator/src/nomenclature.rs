@@ -27,11 +27,39 @@ pub const MEFS: &[(&str, &str, &str)] = &[
     ("1011000211", "5EME MUSIQUE", "21120010002"),
     ("1031002311", "3EME THEATRE", "21160010023"),
     ("2472210631", "2NDPRO CUISINE", "23810022106"),
+    ("2001001411", "2DE  DETERMINATION", "22111410014"),
+    ("1031002611", "3EME PREPA PRO", "21160010026"),
 ];
 pub const MEFS_USED: usize = 19;
+/// Those from here on were in use in earlier years.
+pub const MEFS_PAST: usize = 23;
 
-/// Codes that some faults use on purpose: closed, or opened after the record's date.
-pub const MEFS_OF_FAULTS: &[&str] = &["1031002611", "2001001411", "2472501233"];
+/// First and last school years of the MEF that are not open in all of the years known, by position in
+/// [`MEFS`]; a test reads them in the real table.
+const MEFS_OPEN: &[(usize, i32, i32)] = &[
+    (4, 2019, i32::MAX),
+    (9, 2019, i32::MAX),
+    (10, 2019, i32::MAX),
+    (11, 2020, i32::MAX),
+    (14, 2020, i32::MAX),
+    (15, 2021, i32::MAX),
+    (16, 2022, i32::MAX),
+    (17, 2020, i32::MAX),
+    (18, 2021, i32::MAX),
+    (19, 2016, i32::MAX),
+    (23, i32::MIN, 2018),
+    (24, i32::MIN, 2018),
+];
+
+/// Whether a MEF is open in the school year that starts then.
+pub fn is_open(mef: usize, start: i32) -> bool {
+    let years = MEFS_OPEN.iter().find(|(m, _, _)| *m == mef);
+    years.is_none_or(|(_, from, to)| (*from..=*to).contains(&start))
+}
+
+/// Codes that some faults use on purpose, and no year does: opened after the record's date. Those that
+/// the faults take for closed are among [`MEFS`].
+pub const MEFS_OF_FAULTS: &[&str] = &["2472501233"];
 
 /// N_MATIERE_ENSEIGNEE: code and long label. Those past [`MATIERES_USED`] are in the directory only.
 pub const MATIERES: &[(&str, &str)] = &[
@@ -109,6 +137,8 @@ pub const LEVELS: &[Level] = &[
     level(("TERM PRO", 16, "TPRO", "PROFESSIONNELLE"), (17, 2), Some(16), [0, 1, 14, 15, 16]),
     level(("1CAP2", 17, "1CAP", "PROFESSIONNELLE"), (15, 0), None, [0, 1, 14, 15, 4]),
     level(("2CAP2", 18, "2CAP", "PROFESSIONNELLE"), (16, 1), Some(18), [0, 1, 14, 15, 4]),
+    // Before the reform of 2019.
+    level(("2NDE", 23, "2DE", "GENERALE"), (15, 0), None, [0, 1, 3, 8, 6]),
 ];
 
 /// MEF that the académie splits with a local eleventh character, by position in [`MEFS`].
