@@ -124,9 +124,10 @@ pub fn world(seed: u64, pupils: u64, years: i32) -> Result<World> {
     let secondary = (pupils / 400).max(3) as usize;
     let lycees = secondary / 3;
     let colleges = secondary - lycees;
-    let size = (pupils / (4 * colleges + 3 * lycees) as u64).max(1);
+    let cohorts = (4 * colleges + 3 * lycees) as u64;
+    let size = ((pupils + cohorts / 2) / cohorts).max(1);
     let starts = 2026 - years..2026;
-    let mut families: Vec<(u64, u64, u64, Vec<Cohort>)> = Vec::new();
+    let mut groups = Vec::new();
     let (mut person, mut family) = (0, 0);
     for college in 0..colleges {
         let lycee = (college < lycees).then_some(colleges + college);
@@ -138,14 +139,14 @@ pub fn world(seed: u64, pupils: u64, years: i32) -> Result<World> {
             for came in together {
                 let index = (college as u64) * 10_000 + u64::from(came.unsigned_abs());
                 let rng = &mut Rng::of(seed, Purpose::World, index);
-                let size = size * 9 / 10 + rng.below(size / 5 + 1);
-                let cohort = Cohort { first: person, size: size.max(1), came: *came, college, lycee };
+                let size = (size * 9).div_ceil(10) + rng.below(size / 5 + 1);
+                let cohort = Cohort { first: person, size, came: *came, college, lycee };
                 person += cohort.room();
                 cohorts.push(cohort);
             }
             let block = Block { base, size: person - base, family_base: family, cells: Vec::new() };
             family += block.families();
-            families.push((base, person - base, block.family_base, cohorts));
+            groups.push((block, cohorts));
         }
     }
     let mut nights = Vec::new();
@@ -157,11 +158,9 @@ pub fn world(seed: u64, pupils: u64, years: i32) -> Result<World> {
             } else {
                 ((start + 1, 7, 4), (start + 1, 6, 19), (start + 1, 5, 7), 8)
             };
-            let blocks = families.iter().map(|(base, size, family_base, cohorts)| Block {
-                base: *base,
-                size: *size,
-                family_base: *family_base,
+            let blocks = groups.iter().map(|(block, cohorts): &(Block, Vec<Cohort>)| Block {
                 cells: cohorts.iter().flat_map(|c| c.cells(start, moment)).collect(),
+                ..*block
             });
             nights.push(Year {
                 start,
@@ -184,4 +183,91 @@ pub fn world(seed: u64, pupils: u64, years: i32) -> Result<World> {
         School::new(number as u64, kind, size * levels)
     });
     Ok(World { seed, schools: schools.collect(), years: nights })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::nomenclature::is_open;
+    use std::collections::{BTreeMap, BTreeSet};
+
+    /// (first year, whether it ends) of a night.
+    type When = (i32, bool);
+
+    fn when(at: usize, year: &Year) -> When {
+        (year.start, at % 2 == 1)
+    }
+
+    #[test]
+    fn a_pupil_is_there_without_a_gap_and_moves_up_a_level_a_year() {
+        for (pupils, years) in [(40, 2), (200, 10), (3_000, 11)] {
+            let world = world(20_260_112, pupils, years).unwrap();
+            assert_eq!(world.years.len() as i32, 2 * years);
+            let mut nights: BTreeMap<u64, Vec<usize>> = BTreeMap::new();
+            let mut ages: BTreeMap<u64, BTreeSet<i32>> = BTreeMap::new();
+            let mut entries: BTreeMap<(u64, u64), BTreeSet<Day>> = BTreeMap::new();
+            let mut tracks: BTreeMap<u64, BTreeSet<&str>> = BTreeMap::new();
+            let mut families: BTreeMap<u64, BTreeSet<u64>> = BTreeMap::new();
+            for (at, year) in world.years.iter().enumerate() {
+                let here: Vec<_> = world.pupils(year).collect();
+                let (few, many) = (pupils * 3 / 4, pupils * 5 / 4);
+                assert!((few..=many).contains(&(here.len() as u64)), "{} pupils", here.len());
+                for p in here {
+                    let level = p.cell.level();
+                    nights.entry(p.person).or_default().push(at);
+                    ages.entry(p.person).or_default().insert(year.start - level.age);
+                    entries.entry((p.person, p.school.number)).or_default().insert(p.entry);
+                    families.entry(p.person).or_default().insert(p.family);
+                    if level.rank > 0 && p.school.kind == Kind::Lycee {
+                        tracks.entry(p.person).or_default().insert(level.filiere);
+                    }
+                    assert!(p.entry <= year.day);
+                    // Contracts judge a MEF on the day of entry, structures on the first of September.
+                    for opened in [p.entry.0 - i32::from(p.entry.1 < 9), year.start] {
+                        assert!(is_open(level.mef, opened), "{} in {opened}", level.niveau);
+                    }
+                }
+            }
+            for (person, at) in &nights {
+                assert!(at.windows(2).all(|w| w[1] == w[0] + 1), "{person} twice, or comes back: {at:?}");
+            }
+            assert!(ages.values().all(|births| births.len() == 1));
+            assert!(entries.values().all(|days| days.len() == 1));
+            assert!(tracks.values().all(|names| names.len() == 1));
+            assert!(families.values().all(|names| names.len() == 1));
+        }
+    }
+
+    #[test]
+    fn pupils_come_and_leave_in_summer_and_in_winter() {
+        let world = world(20_260_112, 200, 10).unwrap();
+        let mut stays: BTreeMap<u64, (When, When)> = BTreeMap::new();
+        for (at, year) in world.years.iter().enumerate() {
+            for pupil in world.pupils(year) {
+                stays.entry(pupil.person).or_insert((when(at, year), when(at, year))).1 = when(at, year);
+            }
+        }
+        let (first, last) = ((2016, false), (2025, true));
+        let came = |end| stays.values().filter(|(from, _)| *from != first && from.1 == end).count();
+        let left = |end| stays.values().filter(|(_, to)| *to != last && to.1 == end).count();
+        assert!(came(false) > 300 && came(true) > 10, "{} {}", came(false), came(true));
+        assert!(left(true) > 300 && left(false) > 10, "{} {}", left(true), left(false));
+        // From the sixième to the terminale.
+        assert!(stays.values().any(|(from, to)| to.0 - from.0 == 6));
+        // Brothers and sisters in two school years of the same family.
+        let mut families: BTreeMap<u64, BTreeSet<u64>> = BTreeMap::new();
+        for pupil in world.years.iter().flat_map(|y| world.pupils(y)) {
+            families.entry(pupil.family).or_default().insert(pupil.person);
+        }
+        assert!(families.values().filter(|children| children.len() == 2).count() > 10);
+    }
+
+    #[test]
+    fn sessions_and_audience_begin_on_a_monday() {
+        for (day, expected) in
+            [((2025, 9, 7), (2025, 9, 1)), ((2016, 9, 7), (2016, 9, 5)), ((2025, 9, 1), (2025, 9, 1))]
+        {
+            assert_eq!(monday(day).unwrap(), expected);
+        }
+    }
 }

@@ -152,7 +152,7 @@ fn mefs(night: &mut Night, year: &Year) -> Result<()> {
     let all = (0..MEFS_USED).map(|m| (m, '0')).chain(local).chain((MEFS_USED..MEFS.len()).map(|m| (m, '0')));
     for (mef, last) in all.filter(|(m, _)| is_open(*m, year.start)) {
         let (code, label, stat) = MEFS[mef];
-        let in_use = mef < MEFS_USED || mef >= MEFS_PAST;
+        let in_use = !(MEFS_USED..MEFS_PAST).contains(&mef);
         out.row().put(format_args!("{code}{last}")).put(label).put(format_args!("{code}0")).put(stat);
         out.emit(in_use)?;
     }

@@ -43,8 +43,8 @@ struct Args {
     /// Pupils of the school year 2025-2026: 2000, or about 200 with several school years.
     #[arg(long)]
     pupils: Option<u64>,
-    /// School years, the last one 2025-2026: a folder a night, and `<out>.years.json`. The BCN rows cut
-    /// for the samples open no whole lycée for a longer time.
+    /// School years, the last one 2025-2026: with several, a folder a night, and `<out>.years.json`. At
+    /// most eleven: the MEF of the samples open no lycée before.
     #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(i32).range(1..=11))]
     years: i32,
     /// One DNMA profiles file of this many rows instead of the usual weeks.
@@ -126,6 +126,55 @@ fn run(args: Args) -> Result<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::collections::BTreeMap;
+    use std::path::Path;
+
+    /// Every byte below a folder.
+    fn tree(at: &Path) -> BTreeMap<PathBuf, Vec<u8>> {
+        let mut all = BTreeMap::new();
+        for entry in std::fs::read_dir(at).unwrap() {
+            let path = entry.unwrap().path();
+            if path.is_dir() {
+                all.extend(tree(&path));
+            } else {
+                all.insert(path.clone(), std::fs::read(&path).unwrap());
+            }
+        }
+        all
+    }
+
+    /// What the generator writes with these options, by path below the folder of its output.
+    fn written(options: &[&str]) -> BTreeMap<PathBuf, Vec<u8>> {
+        let folder = tempfile::tempdir().unwrap();
+        let out = folder.path().join("night").display().to_string();
+        run(Args::parse_from(["", "--out", &out].iter().chain(options))).unwrap();
+        let bare = |p: PathBuf| p.strip_prefix(folder.path()).unwrap().to_owned();
+        tree(folder.path()).into_iter().map(|(p, bytes)| (bare(p), bytes)).collect()
+    }
+
+    #[test]
+    fn without_options_the_committed_night_is_written_byte_by_byte() {
+        let samples = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
+        let truth = std::fs::read(samples.join("night.truth.json")).unwrap();
+        let mut committed: BTreeMap<PathBuf, Vec<u8>> = tree(&samples.join("night"))
+            .into_iter()
+            .map(|(p, bytes)| (p.strip_prefix(&samples).unwrap().to_owned(), bytes))
+            .collect();
+        committed.insert("night.truth.json".into(), truth);
+        let found = written(&[]);
+        let names = |t: &BTreeMap<PathBuf, Vec<u8>>| t.keys().cloned().collect::<Vec<_>>();
+        assert_eq!(names(&found), names(&committed));
+        for (name, bytes) in &committed {
+            assert!(found[name] == *bytes, "{}", name.display());
+        }
+    }
+
+    #[test]
+    fn several_school_years_are_the_same_bytes_twice() {
+        let options = ["--years", "3", "--pupils", "120"];
+        assert!(written(&options) == written(&options));
+        assert!(written(&options) != written(&["--years", "3", "--pupils", "120", "--seed", "1"]));
+    }
 
     fn text_of(name: &str) -> String {
         let path = format!("{}/../../engine/contracts/{name}.toml", env!("CARGO_MANIFEST_DIR"));

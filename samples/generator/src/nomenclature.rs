@@ -143,3 +143,34 @@ pub const LEVELS: &[Level] = &[
 
 /// MEF that the académie splits with a local eleventh character, by position in [`MEFS`].
 pub const LOCAL_VARIANTS: &[usize] = &[0, 3, 9];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// First and last school years in which a MEF is open, by its row of the shipped extract.
+    fn open_years(row: &str) -> (i32, i32) {
+        let field = |at| row.split(';').nth(at).unwrap();
+        let day = |text: &str| {
+            let mut parts = text.rsplit('/').map(|p| p.parse::<i32>().unwrap());
+            parts.next().map(|y| (y, parts.next().unwrap()))
+        };
+        let from = day(field(7)).unwrap();
+        assert_eq!(from.1, 9, "{row}");
+        let to = if field(8).is_empty() { i32::MAX } else { day(field(8)).unwrap().0 - 1 };
+        (from.0, to)
+    }
+
+    #[test]
+    fn a_mef_is_open_in_the_years_of_the_shipped_extract() {
+        let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../bcn/n_mef.csv");
+        let table = encoding_rs::WINDOWS_1252.decode(&std::fs::read(path).unwrap()).0.into_owned();
+        for (mef, (code, _, _)) in MEFS.iter().enumerate() {
+            let row = table.lines().find(|l| l.starts_with(&format!("{code};"))).unwrap();
+            let (from, to) = open_years(row);
+            for start in 2015..2026 {
+                assert_eq!(is_open(mef, start), (from..=to).contains(&start), "{code} in {start}");
+            }
+        }
+    }
+}

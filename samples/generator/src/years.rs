@@ -127,7 +127,6 @@ fn one(id: u64, known: &Known, found: &BTreeMap<String, Places>) -> Value {
 }
 
 /// Pupils, guardians and staff by identifier, with the school years of the plan.
-#[expect(clippy::type_complexity, reason = "three maps of one kind")]
 fn people(world: &World) -> (BTreeMap<u64, Known>, BTreeMap<u64, Known>, BTreeMap<u64, Known>) {
     let (mut pupils, mut guardians, mut staff) = (BTreeMap::new(), BTreeMap::new(), BTreeMap::new());
     for year in &world.years {
@@ -159,4 +158,89 @@ fn people(world: &World) -> (BTreeMap<u64, Known>, BTreeMap<u64, Known>, BTreeMa
         }
     }
     (pupils, guardians, staff)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{Args, run};
+    use clap::Parser;
+    use std::path::{Path, PathBuf};
+
+    const TABLES: usize = 14;
+
+    fn generate(folder: &Path) -> (PathBuf, Value) {
+        let out = folder.join("ten");
+        run(Args::parse_from(["", "--years", "10", "--out", &out.display().to_string()])).unwrap();
+        let text = std::fs::read(folder.join("ten.years.json")).unwrap();
+        (out, serde_json::from_slice(&text).unwrap())
+    }
+
+    fn texts(value: &Value) -> Vec<String> {
+        value.as_array().unwrap().iter().map(|v| v.as_str().unwrap().to_owned()).collect()
+    }
+
+    #[test]
+    fn ten_school_years_hold_every_table_and_tell_every_pupil() {
+        let folder = tempfile::tempdir().unwrap();
+        let (out, told) = generate(folder.path());
+        let years = told["school_years"].as_array().unwrap();
+        let labels: Vec<String> = (2016..2026).map(|y| format!("{y}-{}", y + 1)).collect();
+        let found: Vec<&str> = years.iter().map(|y| y["school_year"].as_str().unwrap()).collect();
+        assert_eq!(found, labels);
+        for year in years {
+            let tables = year["tables"].as_object().unwrap();
+            assert_eq!(tables.len(), TABLES, "{year}");
+            for (table, counts) in tables {
+                let (all, wrong) =
+                    (counts["records"].as_u64().unwrap(), counts["rejected"].as_u64().unwrap());
+                // A delivery is refused when one record in ten is wrong.
+                assert!(all > 0 && wrong * 10 <= all, "{table}: {counts}");
+            }
+        }
+        let files = told["files"].as_array().unwrap();
+        for file in files {
+            let path = out.join(file["night"].as_str().unwrap()).join(file["file"].as_str().unwrap());
+            assert!(path.is_file(), "{file}");
+        }
+        let nights = std::fs::read_dir(&out).unwrap().count();
+        assert_eq!((nights, files.len()), (30, 10 * (2 * 13 + 3)));
+        let pupils = told["pupils"].as_array().unwrap();
+        assert!(pupils.len() > 400);
+        let position = |year: &String| labels.iter().position(|l| l == year).unwrap();
+        for pupil in pupils {
+            let own = texts(&pupil["years"]);
+            assert!(own.windows(2).all(|w| position(&w[1]) == position(&w[0]) + 1), "{pupil}");
+            // Nothing is said of a pupil in a year when he is not there.
+            let places = pupil["tables"].as_object().unwrap();
+            assert!(places.values().flat_map(texts).all(|year| own.contains(&year)), "{pupil}");
+            for table in ["ent_eleve", "ent_responsable", "scope_appartenances"] {
+                assert_eq!(texts(&places[table]), own, "{table}: {pupil}");
+            }
+        }
+    }
+
+    #[test]
+    fn an_identifier_is_in_the_bytes_of_its_years_only() {
+        let folder = tempfile::tempdir().unwrap();
+        let (out, told) = generate(folder.path());
+        // Words of all files, whatever their columns.
+        let mut words: BTreeMap<String, HashSet<String>> = BTreeMap::new();
+        for file in told["files"].as_array().unwrap() {
+            let path = out.join(file["night"].as_str().unwrap()).join(file["file"].as_str().unwrap());
+            let text = String::from_utf8_lossy(&std::fs::read(path).unwrap()).into_owned();
+            let all = text.split(|c: char| !c.is_ascii_alphanumeric() && !['@', '.'].contains(&c));
+            let year = words.entry(file["school_year"].as_str().unwrap().to_owned()).or_default();
+            year.extend(all.map(str::to_owned));
+        }
+        for person in ["pupils", "guardians", "staff"].iter().flat_map(|k| told[k].as_array().unwrap()) {
+            let own: BTreeSet<String> =
+                person["tables"].as_object().unwrap().values().flat_map(texts).collect();
+            let there =
+                |year: &HashSet<String>| texts(&person["identifiers"]).iter().any(|i| year.contains(i));
+            let found: BTreeSet<String> =
+                words.iter().filter(|(_, year)| there(year)).map(|(label, _)| label.clone()).collect();
+            assert_eq!(found, own, "{person}");
+        }
+    }
 }
