@@ -1,6 +1,6 @@
 //! What AAF files have in common: columns by category, header, names, parts.
 
-use crate::faults::Recipe;
+use crate::faults::{self, Recipe};
 use crate::frame::{Frame, Table};
 use crate::output::{Output, Result};
 use crate::world::Year;
@@ -49,12 +49,12 @@ pub fn table(
     columns: &str,
     recipes: &'static [Recipe],
 ) -> Table {
+    let (y, m, d) = year.day;
     let preamble = format!(
         "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n\
          <!DOCTYPE ficAlimMENESR SYSTEM \"ficAlimMENESR.dtd\">\n<ficAlimMENESR>\n\
          <!--versionAF=\"AAF-VE2407\"-->\n<!--versionSDET=\"Annexe 4bis version 6.4\"-->\n\
-         <!--codeAcademieExport=\"99\"-->\n<!--degre=\"2D\"-->\n<!--dateGenerationExport=\"{}\"-->\n",
-        year.export_date
+         <!--codeAcademieExport=\"99\"-->\n<!--degre=\"2D\"-->\n<!--dateGenerationExport=\"{d:02}/{m:02}/{y}\"-->\n"
     );
     Table {
         frame: Frame::Aaf { attribute, category },
@@ -62,13 +62,13 @@ pub fn table(
         preamble,
         sparse: SPARSE,
         postamble: "</ficAlimMENESR>\n",
-        recipes,
-        turn: if year.start == 2025 { 0 } else { recipes.len() / 2 },
+        recipes: faults::at(recipes, year.start),
+        turn: year.turn(recipes),
     }
 }
 
 pub fn name(year: &Year, category: &str, part: u64) -> String {
-    format!("ENT2DEX-ENT99_Complet_{}_{category}_{part:04}.xml", year.delivery)
+    format!("ENT2DEX-ENT99_Complet_{}_{category}_{part:04}.xml", year.delivery())
 }
 
 /// Opens the next part when the present one is full.

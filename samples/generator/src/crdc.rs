@@ -6,7 +6,7 @@ use crate::frame::Table;
 use crate::output::{Night, Output, Result};
 use crate::people::{Regime, guardian_id, ine, person, pupil_id};
 use crate::rng::{Purpose, Rng};
-use crate::world::{Kind, Pupil, World};
+use crate::world::{Day, Kind, Pupil, World, Year};
 
 pub const DROITS: &[&str] = &[
     "uai",
@@ -42,14 +42,52 @@ pub const DROITS: &[&str] = &[
 /// Yearly scholarships in cents, by échelon.
 const BOURSE_COLLEGE: [u64; 3] = [11_930, 33_044, 51_610];
 const BOURSE_LYCEE: [u64; 6] = [49_592, 60_948, 71_927, 82_906, 93_885, 105_241];
-/// Days of the school year, and of its first term.
+/// Days of the school year, and of its terms.
 const DAYS_YEAR: u64 = 140;
-const DAYS_TERM: u64 = 56;
+const DAYS_TERM: [u64; 3] = [56, 45, 39];
+/// A number between the draws of two terms that no pupil reaches.
+const NEXT_TERM: u64 = 1 << 40;
+
+/// A term of a school year, as its charges name it.
+struct Term {
+    /// The civil year that starts the school year.
+    start: i32,
+    number: u64,
+}
+
+impl Term {
+    fn days(&self) -> u64 {
+        DAYS_TERM[(self.number as usize - 1) % 3]
+    }
+
+    /// Day on which the charges are established; its year is that of the budget.
+    fn day(&self) -> Day {
+        [(self.start, 12, 15), (self.start + 1, 3, 15), (self.start + 1, 6, 15)]
+            [(self.number as usize - 1) % 3]
+    }
+
+    /// Terms between this one and the first of 2025-2026.
+    fn away(&self) -> u64 {
+        u64::from((2025 - self.start).unsigned_abs()) * 3 + self.number - 1
+    }
+}
 
 pub fn write(night: &mut Night, world: &World) -> Result<()> {
-    let Some(year) = world.years.last() else { return Ok(()) };
-    let mut out = Output::new(night, Table::csv(DROITS, faults::DROITS, 0));
-    out.start("CRDC_99_20260105_T1.csv".to_owned())?;
+    for year in &world.years {
+        for (day, number) in &year.charges {
+            night.begin(year, *day)?;
+            let (y, m, d) = day;
+            let name = format!("CRDC_99_{y}{m:02}{d:02}_T{number}.csv");
+            term(night, world, year, name, &Term { start: year.start, number: *number })?;
+        }
+    }
+    Ok(())
+}
+
+fn term(night: &mut Night, world: &World, year: &Year, name: String, term: &Term) -> Result<()> {
+    let recipes = faults::DROITS.iter().collect();
+    let mut out = Output::new(night, Table::csv(DROITS, recipes, year.turn(faults::DROITS)));
+    out.start(name)?;
     for pupil in world.pupils(year) {
         let who = person(world.seed, pupil.person, pupil.school.kind);
         let (code, natures): (u32, &[(&str, u64)]) = match (who.regime, pupil.school.kind) {
@@ -64,14 +102,18 @@ pub fn write(night: &mut Night, world: &World) -> Result<()> {
         };
         for (i, (nature, tariff)) in natures.iter().enumerate() {
             let main = i == 0;
-            let rng = &mut Rng::of(world.seed, Purpose::Charge, pupil.person * 2 + i as u64);
+            let rng = &mut Rng::of(
+                world.seed,
+                Purpose::Charge,
+                pupil.person * 2 + i as u64 + term.away() * NEXT_TERM,
+            );
             let echelon = match (who.boursier, pupil.school.kind) {
                 (true, Kind::Lycee) => rng.between(1, 6),
                 (true, _) => rng.between(1, 3),
                 (false, _) => 0,
             };
-            let charge = charge(rng, *tariff, main, echelon, who.regime, pupil.school.kind);
-            line(&mut out, &pupil, year.label, (code, nature, *tariff), who.has_ine, echelon, &charge);
+            let charge = charge(rng, *tariff, main, echelon, who.regime, pupil.school.kind, term);
+            line(&mut out, &pupil, term, (code, nature, *tariff), who.has_ine, echelon, &charge);
             out.emit(false)?;
         }
     }
@@ -79,6 +121,7 @@ pub fn write(night: &mut Night, world: &World) -> Result<()> {
 }
 
 struct Charge {
+    open: u64,
     days: u64,
     gross: u64,
     absence: u64,
@@ -91,15 +134,25 @@ struct Charge {
     sent: bool,
 }
 
-fn charge(rng: &mut Rng, tariff: u64, main: bool, echelon: u64, regime: Regime, kind: Kind) -> Charge {
-    let gross = tariff * DAYS_TERM / DAYS_YEAR;
+fn charge(
+    rng: &mut Rng,
+    tariff: u64,
+    main: bool,
+    echelon: u64,
+    regime: Regime,
+    kind: Kind,
+    term: &Term,
+) -> Charge {
+    let open = term.days();
+    let gross = tariff * open / DAYS_YEAR;
     let absent = if main && rng.percent(6) { rng.between(10, 25) } else { 0 };
-    let absence = gross * absent / DAYS_TERM;
+    let absence = gross * absent / open;
     let scale: &[u64] = if kind == Kind::Lycee { &BOURSE_LYCEE } else { &BOURSE_COLLEGE };
     let yearly = echelon.checked_sub(1).and_then(|e| scale.get(e as usize)).copied().unwrap_or(0);
     let some = |yes: bool, amount: u64| if yes { amount } else { 0 };
     Charge {
-        days: DAYS_TERM - absent,
+        open,
+        days: open - absent,
         gross,
         absence,
         reduction: some(main && rng.percent(4), (gross - absence) / 5),
@@ -129,7 +182,7 @@ impl Charge {
 fn line(
     out: &mut Output<'_>,
     pupil: &Pupil<'_>,
-    year: &str,
+    term: &Term,
     (code, nature, tariff): (u32, &str, u64),
     has_ine: bool,
     echelon: u64,
@@ -138,13 +191,19 @@ fn line(
     let money = |cents: u64| format!("{}.{:02}", cents / 100, cents % 100);
     let (net, balance) = c.balance();
     let row = out.row();
-    row.put(&pupil.school.uai).put(year).put(2025).put(1);
-    row.put(format_args!("B{:04}-1", pupil.school.id())).put(pupil_id(pupil.person));
+    let (exercice, month, day) = term.day();
+    row.put(&pupil.school.uai).put(format_args!("{}-{}", term.start, term.start + 1));
+    row.put(exercice).put(term.number);
+    row.put(format_args!("B{:04}-{}", pupil.school.id(), term.number)).put(pupil_id(pupil.person));
     row.put(if has_ine { ine(pupil.person) } else { String::new() });
     row.put(guardian_id(pupil.family, 0)).put(code).put("Forfait").put(nature).put(money(tariff));
-    row.put(DAYS_TERM).put(c.days).put(money(c.gross)).put(money(c.absence));
+    row.put(c.open).put(c.days).put(money(c.gross)).put(money(c.absence));
     row.put(if c.absence > 0 { "Absence de plus de deux semaines" } else { "" }).put(money(c.reduction));
     row.put(echelon).put(money(c.grant)).put(money(c.boarding_grant)).put(money(c.other_grant));
     row.put(money(c.national_aid)).put(money(c.local_aid)).put(money(net)).put(money(balance));
-    row.put("15/12/2025").put(if c.sent { "transmis" } else { "constaté" });
+    row.put(format_args!("{day:02}/{month:02}/{exercice}")).put(if c.sent {
+        "transmis"
+    } else {
+        "constaté"
+    });
 }

@@ -74,10 +74,12 @@ fn label(column: &str) -> &str {
     }
 }
 
-fn table(columns: Vec<String>, recipes: &'static [Recipe], labels: bool) -> Table {
+fn table(columns: Vec<String>, recipes: &'static [Recipe], year: Option<&Year>) -> Table {
+    let labels = year.is_none_or(|y| y.start == 2025);
     let header: Vec<&str> = columns.iter().map(|c| if labels { label(c) } else { c.as_str() }).collect();
     let preamble = format!("\u{FEFF}{}\n", header.join(";"));
-    let turn = if labels { 0 } else { recipes.len() / 2 };
+    let turn = year.map_or(0, |y| y.turn(recipes));
+    let recipes = recipes.iter().collect();
     Table { frame: Frame::Csv, columns, preamble, postamble: "", recipes, turn, sparse: &[] }
 }
 
@@ -88,11 +90,11 @@ fn monday((y, m, d): (i32, u32, u32)) -> Result<NaiveDate> {
 /// Both datasets for each school year, in the order of their names.
 pub fn write(night: &mut Night, world: &World) -> Result<()> {
     for year in &world.years {
-        let table = table(appareil_columns(), faults::APPAREILS, year.start == 2025);
+        let table = table(appareil_columns(), faults::APPAREILS, Some(year));
         audience(night, world, year, "appareils", table, appareils)?;
     }
     for year in &world.years {
-        let table = table(profil_columns(), faults::PROFILS, year.start == 2025);
+        let table = table(profil_columns(), faults::PROFILS, Some(year));
         audience(night, world, year, "profils", table, profils)?;
     }
     gaps(night)
@@ -117,6 +119,7 @@ fn audience(
 ) -> Result<()> {
     let seed = night.seed;
     let first = monday(year.audience_from)?;
+    night.begin(year, year.day)?;
     let mut out = Output::new(night, table);
     out.start(format!("fr-en-dnma-par-uai-{dataset}_{first}.csv"))?;
     for week in 0..year.audience_weeks {
@@ -135,7 +138,7 @@ pub fn write_rows(night: &mut Night, rows: u64) -> Result<()> {
     let kind = |n| [Kind::College, Kind::Lycee, Kind::Ecole, Kind::Ecole][(n % 4) as usize];
     let schools: Vec<School> =
         (0..rows.div_ceil(WEEKS_MAX)).map(|n| School::new(n, kind(n), 60 + n * 37 % 900)).collect();
-    let mut out = Output::new(night, table(profil_columns(), faults::PROFILS, true));
+    let mut out = Output::new(night, table(profil_columns(), faults::PROFILS, None));
     out.start(format!("fr-en-dnma-par-uai-profils_{first}.csv"))?;
     let all = (0..WEEKS_MAX).flat_map(|week| schools.iter().map(move |school| (week, school)));
     for (week, school) in all {

@@ -3,7 +3,7 @@
 use crate::aaf::{ELEVE, ETABLISSEMENT, MATIERE, MEF, PERSONNEL, RESPONSABLE, name, table, turn_part};
 use crate::faults;
 use crate::frame::Row;
-use crate::nomenclature::{LOCAL_VARIANTS, MATIERES, MATIERES_USED, MEFS, MEFS_USED};
+use crate::nomenclature::{LOCAL_VARIANTS, MATIERES, MATIERES_USED, MEFS, MEFS_PAST, MEFS_USED, is_open};
 use crate::output::{Night, Output, Result};
 use crate::people::{self, family, guardian_id, person, pupil_id, staff_id};
 use crate::rng::{Purpose, Rng};
@@ -12,6 +12,7 @@ use crate::world::{Kind, Pupil, SPARED_CELL, World, Year};
 /// The six files of a delivery, in the order of their names.
 pub fn write(night: &mut Night, world: &World) -> Result<()> {
     for year in &world.years {
+        night.begin(year, year.day)?;
         eleves(night, world, year)?;
         etablissements(night, world, year)?;
         matieres(night, year)?;
@@ -72,7 +73,7 @@ fn eleve(out: &mut Output<'_>, seed: u64, year: &Year, pupil: &Pupil<'_>) {
     row.put(pupil.group.as_ref().map(|g| format!("{school}${g}")).unwrap_or_default());
     address(row, &home.address, pupil.person.is_multiple_of(3));
     row.put(french(pupil.entry)).none();
-    row.put(format_args!("e{}@exemple.invalid", pupil.person));
+    row.put(people::pupil_mail(pupil.person));
     row.put(if pupil.person.is_multiple_of(10) { "01 99 00 00 01" } else { "" });
 }
 
@@ -147,11 +148,11 @@ fn matieres(night: &mut Night, year: &Year) -> Result<()> {
 fn mefs(night: &mut Night, year: &Year) -> Result<()> {
     let mut out = Output::new(night, table(year, "categorieMef", "MefEducNat", MEF, faults::MEF));
     out.start(name(year, "MefEducNat", 0))?;
-    let (used, others) = MEFS.split_at(MEFS_USED);
-    let national = |m| (m, '0', true);
-    let local = LOCAL_VARIANTS.iter().filter_map(|i| MEFS.get(*i)).map(|m| (m, 'A', true));
-    let all = used.iter().map(national).chain(local).chain(others.iter().map(|m| (m, '0', false)));
-    for ((code, label, stat), last, in_use) in all {
+    let local = LOCAL_VARIANTS.iter().map(|m| (*m, 'A'));
+    let all = (0..MEFS_USED).map(|m| (m, '0')).chain(local).chain((MEFS_USED..MEFS.len()).map(|m| (m, '0')));
+    for (mef, last) in all.filter(|(m, _)| is_open(*m, year.start)) {
+        let (code, label, stat) = MEFS[mef];
+        let in_use = !(MEFS_USED..MEFS_PAST).contains(&mef);
         out.row().put(format_args!("{code}{last}")).put(label).put(format_args!("{code}0")).put(stat);
         out.emit(in_use)?;
     }
@@ -193,7 +194,7 @@ fn personnels(night: &mut Night, world: &World, year: &Year) -> Result<()> {
                 rng.between(1962, 1998)
             ));
             row.put(&surname).put(&surname).put(&given).put(&given);
-            row.put(rng.pick(&["M.", "Mme"])).put(format_args!("p{number}@exemple.invalid")).put(id);
+            row.put(rng.pick(&["M.", "Mme"])).put(people::staff_mail(number)).put(id);
             if teacher {
                 row.put(format_args!("{post_code}${post_label}"))
                     .put(format_args!("{post_label}${post_code}"));
@@ -245,7 +246,7 @@ fn responsables(night: &mut Night, world: &World, year: &Year) -> Result<()> {
                 row.put(id).none().put(&name).put(&name).put(people::given(rng));
                 row.put(if g == 0 { "Mme" } else { "M." });
                 row.put(if rng.percent(20) { people::phone(rng) } else { String::new() }).none();
-                row.put(people::phone(rng)).none().put(format_args!("r{id}@exemple.invalid"));
+                row.put(people::phone(rng)).none().put(people::guardian_mail(id));
                 address(row, &lines, g == 0 || apart);
                 row.put(flag(rng.percent(60))).put(children.join("|"));
                 out.emit(false)?;

@@ -22,14 +22,14 @@ pub struct Table {
     pub preamble: String,
     /// What comes after the last one.
     pub postamble: &'static str,
-    pub recipes: &'static [Recipe],
+    pub recipes: Vec<&'static Recipe>,
     /// Recipe to begin with, so that small files do not all have the same faults.
     pub turn: usize,
 }
 
 impl Table {
     /// A CSV table whose header is written as the contract does.
-    pub fn csv(columns: &[&str], recipes: &'static [Recipe], turn: usize) -> Self {
+    pub fn csv(columns: &[&str], recipes: Vec<&'static Recipe>, turn: usize) -> Self {
         Table {
             frame: Frame::Csv,
             columns: columns.iter().map(ToString::to_string).collect(),

@@ -8,6 +8,7 @@
 mod aaf;
 mod bcn;
 mod coherence;
+mod cohort;
 mod crdc;
 mod dnma;
 mod ent;
@@ -23,6 +24,7 @@ mod rng;
 mod scope;
 mod timetable;
 mod world;
+mod years;
 
 use clap::{Parser, ValueEnum};
 use output::{Night, Result};
@@ -38,11 +40,15 @@ struct Args {
     /// Same seed, same bytes.
     #[arg(long, default_value_t = 20_260_112)]
     seed: u64,
-    /// Pupils of the school year 2025-2026.
-    #[arg(long, default_value_t = 2_000)]
-    pupils: u64,
-    /// One DNMA profiles file of this many rows instead of the usual weeks.
+    /// Pupils of the school year 2025-2026: 2000, or about 200 with several school years.
     #[arg(long)]
+    pupils: Option<u64>,
+    /// School years, the last one 2025-2026: with several, a folder a night, and `<out>.years.json`. At
+    /// most eleven: the MEF of the samples open no lycée before.
+    #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(i32).range(1..=11))]
+    years: i32,
+    /// One DNMA profiles file of this many rows instead of the usual weeks.
+    #[arg(long, conflicts_with = "years")]
     dnma_rows: Option<u64>,
     /// Only these sources (repeatable).
     #[arg(long, value_enum)]
@@ -79,8 +85,13 @@ fn run(args: Args) -> Result<()> {
     }
     let Some(out) = args.out else { return Ok(()) };
     let wanted = |source| args.only.is_empty() || args.only.contains(&source);
-    let world = world::World::new(args.seed, args.pupils);
-    let mut night = Night::create(out, args.seed, args.pupils)?;
+    let several = args.years > 1;
+    let pupils = args.pupils.unwrap_or(if several { 200 } else { 2_000 });
+    let world = match several {
+        true => cohort::world(args.seed, pupils, args.years)?,
+        false => world::World::new(args.seed, pupils),
+    };
+    let mut night = Night::create(out, args.seed, pupils, several)?;
     // In the order of file names, which is that of the truth.
     if wanted(Source::Crdc) {
         crdc::write(&mut night, &world)?;
@@ -101,6 +112,9 @@ fn run(args: Args) -> Result<()> {
     references::tell(&mut night)?;
     coherence::tell(&mut night)?;
     night.finish()?;
+    if several {
+        years::tell(&night, &world)?;
+    }
     let told: u64 = night.findings.values().sum();
     eprintln!("{} records, {} wrong, {} warnings", night.records, night.wrong, told - night.wrong);
     for (code, count) in &night.findings {
@@ -112,6 +126,55 @@ fn run(args: Args) -> Result<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::collections::BTreeMap;
+    use std::path::Path;
+
+    /// Every byte below a folder.
+    fn tree(at: &Path) -> BTreeMap<PathBuf, Vec<u8>> {
+        let mut all = BTreeMap::new();
+        for entry in std::fs::read_dir(at).unwrap() {
+            let path = entry.unwrap().path();
+            if path.is_dir() {
+                all.extend(tree(&path));
+            } else {
+                all.insert(path.clone(), std::fs::read(&path).unwrap());
+            }
+        }
+        all
+    }
+
+    /// What the generator writes with these options, by path below the folder of its output.
+    fn written(options: &[&str]) -> BTreeMap<PathBuf, Vec<u8>> {
+        let folder = tempfile::tempdir().unwrap();
+        let out = folder.path().join("night").display().to_string();
+        run(Args::parse_from(["", "--out", &out].iter().chain(options))).unwrap();
+        let bare = |p: PathBuf| p.strip_prefix(folder.path()).unwrap().to_owned();
+        tree(folder.path()).into_iter().map(|(p, bytes)| (bare(p), bytes)).collect()
+    }
+
+    #[test]
+    fn without_options_the_committed_night_is_written_byte_by_byte() {
+        let samples = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
+        let truth = std::fs::read(samples.join("night.truth.json")).unwrap();
+        let mut committed: BTreeMap<PathBuf, Vec<u8>> = tree(&samples.join("night"))
+            .into_iter()
+            .map(|(p, bytes)| (p.strip_prefix(&samples).unwrap().to_owned(), bytes))
+            .collect();
+        committed.insert("night.truth.json".into(), truth);
+        let found = written(&[]);
+        let names = |t: &BTreeMap<PathBuf, Vec<u8>>| t.keys().cloned().collect::<Vec<_>>();
+        assert_eq!(names(&found), names(&committed));
+        for (name, bytes) in &committed {
+            assert!(found[name] == *bytes, "{}", name.display());
+        }
+    }
+
+    #[test]
+    fn several_school_years_are_the_same_bytes_twice() {
+        let options = ["--years", "3", "--pupils", "120"];
+        assert!(written(&options) == written(&options));
+        assert!(written(&options) != written(&["--years", "3", "--pupils", "120", "--seed", "1"]));
+    }
 
     fn text_of(name: &str) -> String {
         let path = format!("{}/../../engine/contracts/{name}.toml", env!("CARGO_MANIFEST_DIR"));

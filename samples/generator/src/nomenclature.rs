@@ -27,11 +27,39 @@ pub const MEFS: &[(&str, &str, &str)] = &[
     ("1011000211", "5EME MUSIQUE", "21120010002"),
     ("1031002311", "3EME THEATRE", "21160010023"),
     ("2472210631", "2NDPRO CUISINE", "23810022106"),
+    ("2001001411", "2DE  DETERMINATION", "22111410014"),
+    ("1031002611", "3EME PREPA PRO", "21160010026"),
 ];
 pub const MEFS_USED: usize = 19;
+/// Those from here on were in use in earlier years.
+pub const MEFS_PAST: usize = 23;
 
-/// Codes that some faults use on purpose: closed, or opened after the record's date.
-pub const MEFS_OF_FAULTS: &[&str] = &["1031002611", "2001001411", "2472501233"];
+/// First and last school years of the MEF that are not open in all of the years known, by position in
+/// [`MEFS`]; a test reads them in the real table.
+const MEFS_OPEN: &[(usize, i32, i32)] = &[
+    (4, 2019, i32::MAX),
+    (9, 2019, i32::MAX),
+    (10, 2019, i32::MAX),
+    (11, 2020, i32::MAX),
+    (14, 2020, i32::MAX),
+    (15, 2021, i32::MAX),
+    (16, 2022, i32::MAX),
+    (17, 2020, i32::MAX),
+    (18, 2021, i32::MAX),
+    (19, 2016, i32::MAX),
+    (23, i32::MIN, 2018),
+    (24, i32::MIN, 2018),
+];
+
+/// Whether a MEF is open in the school year that starts then.
+pub fn is_open(mef: usize, start: i32) -> bool {
+    let years = MEFS_OPEN.iter().find(|(m, _, _)| *m == mef);
+    years.is_none_or(|(_, from, to)| (*from..=*to).contains(&start))
+}
+
+/// Codes that some faults use on purpose, and no year does: opened after the record's date. Those that
+/// the faults take for closed are among [`MEFS`].
+pub const MEFS_OF_FAULTS: &[&str] = &["2472501233"];
 
 /// N_MATIERE_ENSEIGNEE: code and long label. Those past [`MATIERES_USED`] are in the directory only.
 pub const MATIERES: &[(&str, &str)] = &[
@@ -109,7 +137,40 @@ pub const LEVELS: &[Level] = &[
     level(("TERM PRO", 16, "TPRO", "PROFESSIONNELLE"), (17, 2), Some(16), [0, 1, 14, 15, 16]),
     level(("1CAP2", 17, "1CAP", "PROFESSIONNELLE"), (15, 0), None, [0, 1, 14, 15, 4]),
     level(("2CAP2", 18, "2CAP", "PROFESSIONNELLE"), (16, 1), Some(18), [0, 1, 14, 15, 4]),
+    // Before the reform of 2019.
+    level(("2NDE", 23, "2DE", "GENERALE"), (15, 0), None, [0, 1, 3, 8, 6]),
 ];
 
 /// MEF that the académie splits with a local eleventh character, by position in [`MEFS`].
 pub const LOCAL_VARIANTS: &[usize] = &[0, 3, 9];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// First and last school years in which a MEF is open, by its row of the shipped extract.
+    fn open_years(row: &str) -> (i32, i32) {
+        let field = |at| row.split(';').nth(at).unwrap();
+        let day = |text: &str| {
+            let mut parts = text.rsplit('/').map(|p| p.parse::<i32>().unwrap());
+            parts.next().map(|y| (y, parts.next().unwrap()))
+        };
+        let from = day(field(7)).unwrap();
+        assert_eq!(from.1, 9, "{row}");
+        let to = if field(8).is_empty() { i32::MAX } else { day(field(8)).unwrap().0 - 1 };
+        (from.0, to)
+    }
+
+    #[test]
+    fn a_mef_is_open_in_the_years_of_the_shipped_extract() {
+        let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../bcn/n_mef.csv");
+        let table = encoding_rs::WINDOWS_1252.decode(&std::fs::read(path).unwrap()).0.into_owned();
+        for (mef, (code, _, _)) in MEFS.iter().enumerate() {
+            let row = table.lines().find(|l| l.starts_with(&format!("{code};"))).unwrap();
+            let (from, to) = open_years(row);
+            for start in 2015..2026 {
+                assert_eq!(is_open(mef, start), (from..=to).contains(&start), "{code} in {start}");
+            }
+        }
+    }
+}

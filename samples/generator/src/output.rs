@@ -3,10 +3,11 @@
 use crate::faults::{Act, Recipe};
 use crate::frame::{Frame, Row, Table, lines};
 use crate::rng::{Purpose, Rng};
-use std::collections::{BTreeMap, HashMap, HashSet};
+use crate::world::{Day, Year};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::fs::File;
 use std::io::{BufWriter, Write};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 pub type Result<T> = std::result::Result<T, Box<dyn std::error::Error>>;
 
@@ -15,14 +16,26 @@ const CLEAN_START: u64 = 14;
 /// Records between two faults: fifty on average, never so few that a delivery would be refused.
 const GAP: (u64, u64) = (25, 75);
 
-/// What is delivered in a night, and the truth about it.
+/// A file written: its folder, the school year that it belongs to, its records.
+pub struct Written {
+    pub name: String,
+    pub folder: PathBuf,
+    pub year: String,
+    pub records: u64,
+}
+
+/// What is delivered in a night, or in the nights of several school years, and the truth about it.
 pub struct Night {
     dir: PathBuf,
+    /// Whether the files of each night have a folder of their own, named by its day.
+    by_night: bool,
+    folder: PathBuf,
+    year: String,
     truth: BufWriter<File>,
     last_file: String,
     pub seed: u64,
     pub records: u64,
-    files: Vec<String>,
+    files: Vec<Written>,
     /// Records that the planted faults reject, by file.
     rejected: HashMap<String, HashSet<u64>>,
     pub findings: BTreeMap<&'static str, u64>,
@@ -30,14 +43,15 @@ pub struct Night {
 }
 
 impl Night {
-    pub fn create(dir: PathBuf, seed: u64, pupils: u64) -> Result<Self> {
+    pub fn create(dir: PathBuf, seed: u64, pupils: u64, by_night: bool) -> Result<Self> {
         std::fs::create_dir_all(&dir)?;
-        let mut name = dir.clone().into_os_string();
-        name.push(".truth.json");
-        let mut truth = BufWriter::new(File::create(name)?);
+        let mut truth = BufWriter::new(File::create(beside(&dir, ".truth.json"))?);
         write!(truth, "{{\"seed\":{seed},\"pupils\":{pupils},\"findings\":[")?;
         Ok(Night {
+            folder: dir.clone(),
             dir,
+            by_night,
+            year: String::new(),
             truth,
             last_file: String::new(),
             seed,
@@ -47,6 +61,16 @@ impl Night {
             findings: BTreeMap::new(),
             wrong: 0,
         })
+    }
+
+    /// The files that come next belong to this school year and this night.
+    pub fn begin(&mut self, year: &Year, (y, m, d): Day) -> Result<()> {
+        self.year = year.label();
+        if self.by_night {
+            self.folder = self.dir.join(format!("{y}-{m:02}-{d:02}"));
+            std::fs::create_dir_all(&self.folder)?;
+        }
+        Ok(())
     }
 
     fn tell(&mut self, file: &str, line: u64, record: u64, recipe: &Recipe) -> Result<()> {
@@ -76,13 +100,19 @@ impl Night {
     }
 
     /// Files written, in the order of their names.
-    pub fn files(&self) -> &[String] {
+    pub fn files(&self) -> &[Written] {
         &self.files
     }
 
     /// Where a file was written.
     pub fn path(&self, file: &str) -> PathBuf {
-        self.dir.join(file)
+        let folder = self.files.iter().find(|w| w.name == file).map_or(&self.dir, |w| &w.folder);
+        folder.join(file)
+    }
+
+    /// Where what is said of the whole goes: beside the folder, its name and this end.
+    pub fn beside(&self, end: &str) -> PathBuf {
+        beside(&self.dir, end)
     }
 
     /// Records of a file that must be rejected.
@@ -94,11 +124,21 @@ impl Night {
         self.truth.write_all(b"\n]}\n")?;
         self.truth.flush()?;
         // Parts of an earlier, bigger night would be read with this one.
-        if std::fs::read_dir(&self.dir)?.count() != self.files.len() {
-            eprintln!("{}: holds other files, which the truth does not cover", self.dir.display());
+        let folders: BTreeSet<&PathBuf> = self.files.iter().map(|w| &w.folder).collect();
+        for folder in folders {
+            let files = self.files.iter().filter(|w| w.folder == *folder).count();
+            if std::fs::read_dir(folder)?.count() != files {
+                eprintln!("{}: holds other files, which the truth does not cover", folder.display());
+            }
         }
         Ok(())
     }
+}
+
+fn beside(dir: &Path, end: &str) -> PathBuf {
+    let mut name = dir.as_os_str().to_owned();
+    name.push(end);
+    name.into()
 }
 
 /// Writes the files of one table.
@@ -145,11 +185,12 @@ impl<'n> Output<'n> {
         if file <= self.night.last_file {
             return Err(format!("{file} written after {}", self.night.last_file).into());
         }
-        let mut writer = BufWriter::with_capacity(1 << 18, File::create(self.night.dir.join(&file))?);
+        let mut writer = BufWriter::with_capacity(1 << 18, File::create(self.night.folder.join(&file))?);
         writer.write_all(self.table.preamble.as_bytes())?;
         self.line = 1 + lines(self.table.preamble.as_bytes());
         self.night.last_file.clone_from(&file);
-        self.night.files.push(file.clone());
+        let (folder, year) = (self.night.folder.clone(), self.night.year.clone());
+        self.night.files.push(Written { name: file.clone(), folder, year, records: 0 });
         let name_hash = file.bytes().fold(0_u64, |h, b| h.wrapping_mul(31).wrapping_add(u64::from(b)));
         self.rng = Rng::of(self.night.seed, Purpose::Faults, name_hash);
         self.due = CLEAN_START + self.rng.below(4);
@@ -163,6 +204,9 @@ impl<'n> Output<'n> {
         if let Some(mut writer) = self.writer.take() {
             writer.write_all(self.table.postamble.as_bytes())?;
             writer.flush()?;
+        }
+        if let Some(written) = self.night.files.last_mut() {
+            written.records = self.record;
         }
         Ok(())
     }
@@ -185,8 +229,8 @@ impl<'n> Output<'n> {
         }
         let due = !spare && self.seen >= self.due;
         self.seen += 1;
-        let recipes = self.table.recipes;
-        let recipe = due.then(|| recipes.get(self.turn % recipes.len())).flatten();
+        let recipes = &self.table.recipes;
+        let recipe = due.then(|| recipes.get(self.turn % recipes.len().max(1)).copied()).flatten();
         let Some(recipe) = recipe else {
             self.table.render(&self.row, None, &mut self.bytes);
             if self.earlier.is_empty() {

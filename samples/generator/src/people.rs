@@ -166,6 +166,18 @@ pub fn guardian_id(family: u64, rank: u64) -> u64 {
     70_000_000 + family * 2 + rank
 }
 
+pub fn pupil_mail(number: u64) -> String {
+    format!("e{number}@exemple.invalid")
+}
+
+pub fn staff_mail(id: u64) -> String {
+    format!("p{id}@exemple.invalid")
+}
+
+pub fn guardian_mail(id: u64) -> String {
+    format!("r{id}@exemple.invalid")
+}
+
 /// INE-RNIE: nine digits, then 97 - (number mod 97) in letters that stand for digits.
 pub fn ine(number: u64) -> String {
     let digits = number + 1;

@@ -59,10 +59,10 @@ pub fn present_blocks(seed: u64, pupils: u64, colleges: u64, lycees: u64) -> Vec
         for (level, count) in counts.into_iter().filter(|(_, n)| *n > 0) {
             let rank = LEVELS.get(level).map_or(0, |l| l.rank);
             let newcomers = if rank == 0 { 0 } else { count / 12 };
-            cells.push(Cell { level, first: person, count, newcomers });
+            cells.push(Cell { level, school, first: person, count, newcomers, entries: Vec::new() });
             person += count;
         }
-        let block = Block { school, base, size: person - base, family_base: family, cells };
+        let block = Block { base, size: person - base, family_base: family, cells };
         family += block.families();
         blocks.push(block);
     }
@@ -75,20 +75,20 @@ pub fn past_blocks(present: &[Block], schools: &[usize]) -> Vec<Block> {
     let mut person = present.last().map_or(0, |b| b.base + b.size);
     let mut family = present.last().map_or(0, |b| b.family_base + b.families());
     let mut past = Vec::new();
-    for now in present.iter().filter(|b| schools.contains(&b.school)) {
+    for (_, now) in present.iter().enumerate().filter(|(school, _)| schools.contains(school)) {
         let stayed = now.cells.iter().filter_map(|c| {
             let level = LEVELS.get(c.level)?.before?;
-            Some(Cell { level, first: c.first, count: c.count - c.newcomers, newcomers: 0 })
+            Some(Cell { level, count: c.count - c.newcomers, newcomers: 0, entries: Vec::new(), ..*c })
         });
         past.push(Block { cells: stayed.collect(), ..*now });
         let base = person;
         let mut cells = Vec::new();
         for cell in now.cells.iter().filter(|c| !LEVELS.iter().any(|l| l.before == Some(c.level))) {
             let count = cell.count - cell.count / 10;
-            cells.push(Cell { level: cell.level, first: person, count, newcomers: 0 });
+            cells.push(Cell { first: person, count, newcomers: 0, entries: Vec::new(), ..*cell });
             person += count;
         }
-        let gone = Block { school: now.school, base, size: person - base, family_base: family, cells };
+        let gone = Block { base, size: person - base, family_base: family, cells };
         family += gone.families();
         past.push(gone);
     }

@@ -20,16 +20,24 @@ fn place(file: &str) -> Option<(&str, &'static str)> {
         ("_seances.", "scope_seances"),
         ("_services.", "scope_services"),
         ("_structures.", "scope_structures"),
+        ("CRDC_", "crdc_droits"),
+        ("-appareils_", "dnma_appareils"),
+        ("-profils_", "dnma_profils"),
     ];
     ENDS.iter().find_map(|(end, table)| Some((file.split_once(end)?.0, *table)))
+}
+
+/// Table of a file, by its name.
+pub fn table_of(file: &str) -> Option<&'static str> {
+    place(file).map(|(_, table)| table)
 }
 
 /// Files of each delivery whose tables are judged together, and the table of each.
 pub fn deliveries(night: &Night) -> BTreeMap<String, Vec<(String, &'static str)>> {
     let mut deliveries: BTreeMap<_, Vec<_>> = BTreeMap::new();
     for file in night.files() {
-        if let Some((delivery, table)) = place(file) {
-            deliveries.entry(delivery.to_owned()).or_default().push((file.clone(), table));
+        if let Some((delivery, table)) = place(&file.name) {
+            deliveries.entry(delivery.to_owned()).or_default().push((file.name.clone(), table));
         }
     }
     deliveries

@@ -68,6 +68,7 @@ const TOO_MANY: &[(usize, usize, &str, usize)] = &[(0, 1, "D", 0), (2, 2, "D", 0
 /// The five files of a delivery, in the order of their names.
 pub fn write(night: &mut Night, world: &World) -> Result<()> {
     for year in &world.years {
+        night.begin(year, year.day)?;
         appartenances(night, world, year)?;
         enseignants(night, world, year)?;
         seances(night, world, year)?;
@@ -84,9 +85,9 @@ fn open<'n>(
     columns: &[&str],
     recipes: &'static [Recipe],
 ) -> Result<Output<'n>> {
-    let turn = if year.start == 2025 { 0 } else { recipes.len() / 2 };
-    let mut out = Output::new(night, Table::csv(columns, recipes, turn));
-    out.start(format!("SCOPE_99_{}_{name}.csv", year.delivery))?;
+    let table = Table::csv(columns, faults::at(recipes, year.start), year.turn(recipes));
+    let mut out = Output::new(night, table);
+    out.start(format!("SCOPE_99_{}_{name}.csv", year.delivery()))?;
     Ok(out)
 }
 
@@ -148,7 +149,7 @@ fn services(night: &mut Night, world: &World, year: &Year) -> Result<()> {
         for s in world.services(year, index) {
             let kind = if matches!(s.matiere, 5..=7) { "TP" } else { "CG" };
             let row = out.row();
-            row.put(&school.uai).put(year.label).put(&s.division).put(MATIERES[s.matiere].0).put(kind);
+            row.put(&school.uai).put(year.label()).put(&s.division).put(MATIERES[s.matiere].0).put(kind);
             row.put(staff_id(school.number, s.teacher));
             row.put(format_args!("{}.{:02}", s.hours / 100, s.hours % 100));
             out.emit(false)?;
@@ -176,7 +177,7 @@ fn structures(night: &mut Night, world: &World, year: &Year) -> Result<()> {
                     let members = sizes.get(&(school.number, code.clone())).copied().unwrap_or_default();
                     let size = members + if too_many { 3 } else { 0 };
                     let row = out.row();
-                    row.put(&school.uai).put(year.label).put(code).put(kind);
+                    row.put(&school.uai).put(year.label()).put(code).put(kind);
                     row.put(format_args!("{level} \"{code}\""))
                         .put(format_args!("{mef}0"))
                         .put(&belongs)

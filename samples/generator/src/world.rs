@@ -1,6 +1,7 @@
 //! The invented académie: schools, school years, classes. Everything is computed from the seed and
 //! numbers, so that no list of pupils is ever held in memory.
 
+use crate::faults::Recipe;
 use crate::nomenclature::{LEVELS, Level, MATIERES_USED};
 use crate::plan::{past_blocks, present_blocks};
 
@@ -42,14 +43,20 @@ fn uai(number: u64) -> String {
     format!("{digits:07}{}", char::from(letter))
 }
 
+/// A day: year, month, day.
+pub type Day = (i32, u32, u32);
+
 /// Pupils of one level in one school; their person numbers follow each other.
-#[derive(Clone, Copy)]
 pub struct Cell {
     pub level: usize,
+    pub school: usize,
     pub first: u64,
     pub count: u64,
     /// The last ones came to the school this year.
     pub newcomers: u64,
+    /// From which person on the day of entry in the school is which; empty where level and newcomers
+    /// tell it.
+    pub entries: Vec<(u64, Day)>,
 }
 
 impl Cell {
@@ -75,7 +82,6 @@ impl Cell {
 /// Persons numbered together, and the families they form: person `n` of a block is a child of
 /// family `n mod families`, so that the last ones have a brother or sister among the first.
 pub struct Block {
-    pub school: usize,
     pub base: u64,
     pub size: u64,
     pub family_base: u64,
@@ -111,7 +117,7 @@ pub struct Pupil<'w> {
     pub division: String,
     pub group: Option<String>,
     /// Day of entry in the school.
-    pub entry: (i32, u32, u32),
+    pub entry: Day,
 }
 
 /// Lessons of one subject to one division.
@@ -125,16 +131,16 @@ pub struct Service<'w> {
     pub hours: u64,
 }
 
+/// A school year, as the sources deliver it on one night.
 pub struct Year {
     pub start: i32,
-    pub label: &'static str,
-    /// Day of delivery, yyyymmdd, and as written inside the export.
-    pub delivery: &'static str,
-    pub export_date: &'static str,
+    pub day: Day,
     /// First Monday of the sessions, and of the audience.
-    pub sessions_from: (i32, u32, u32),
-    pub audience_from: (i32, u32, u32),
+    pub sessions_from: Day,
+    pub audience_from: Day,
     pub audience_weeks: u64,
+    /// Days on which charges are delivered, and their terms.
+    pub charges: Vec<(Day, u64)>,
     pub schools: Vec<usize>,
     pub blocks: Vec<Block>,
 }
@@ -142,7 +148,7 @@ pub struct Year {
 pub struct World {
     pub seed: u64,
     pub schools: Vec<School>,
-    /// 2024-2025, then 2025-2026.
+    /// 2024-2025, then 2025-2026; with several school years, two nights of each.
     pub years: Vec<Year>,
 }
 
@@ -168,23 +174,21 @@ impl World {
         let years = vec![
             Year {
                 start: 2024,
-                label: "2024-2025",
-                delivery: "20250705",
-                export_date: "05/07/2025",
+                day: (2025, 7, 5),
                 sessions_from: (2025, 6, 23),
                 audience_from: (2025, 5, 5),
                 audience_weeks: 8,
+                charges: Vec::new(),
                 schools: four.to_vec(),
                 blocks: past,
             },
             Year {
                 start: 2025,
-                label: "2025-2026",
-                delivery: "20260110",
-                export_date: "10/01/2026",
+                day: (2026, 1, 10),
                 sessions_from: (2026, 1, 5),
                 audience_from: (2025, 9, 1),
                 audience_weeks: 12,
+                charges: vec![((2026, 1, 5), 1)],
                 schools: (0..schools.len()).collect(),
                 blocks,
             },
@@ -209,7 +213,8 @@ impl World {
         let person = cell.first + at;
         let divisions = cell.count.div_ceil(DIVISION_MAX).max(1);
         let newcomer = at + cell.newcomers >= cell.count;
-        let entry = match newcomer {
+        let known = cell.entries.iter().rev().find(|(from, _)| person >= *from);
+        let usual = match newcomer {
             true if at.is_multiple_of(3) => (year.start, 11, 3),
             true => (year.start, 9, 1),
             false => (year.start - cell.level().rank, 9, 1),
@@ -217,11 +222,11 @@ impl World {
         Pupil {
             person,
             family: block.family_of(person),
-            school: self.school(block.school),
+            school: self.school(cell.school),
             cell,
             division: cell.division(at * divisions / cell.count.max(1)),
             group: cell.groups().into_iter().nth((at % 2) as usize),
-            entry,
+            entry: known.map_or(usual, |(_, day)| *day),
         }
     }
 
@@ -265,7 +270,26 @@ impl World {
 
 impl Year {
     pub fn cells(&self, school: usize) -> impl Iterator<Item = &Cell> {
-        self.blocks.iter().filter(move |b| b.school == school).flat_map(|b| &b.cells)
+        self.blocks.iter().flat_map(|b| &b.cells).filter(move |c| c.school == school)
+    }
+
+    /// As records write it: 2025-2026.
+    pub fn label(&self) -> String {
+        format!("{}-{}", self.start, self.start + 1)
+    }
+
+    /// Day of delivery, as file names write it.
+    pub fn delivery(&self) -> String {
+        let (y, m, d) = self.day;
+        format!("{y}{m:02}{d:02}")
+    }
+
+    /// Recipe that the files of the year begin with: not the same from one year to the next.
+    pub fn turn(&self, recipes: &[Recipe]) -> usize {
+        match (2025 - self.start).unsigned_abs() as usize {
+            0 => 0,
+            ago => recipes.len() / 2 + 5 * (ago - 1),
+        }
     }
 }
 
