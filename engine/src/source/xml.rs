@@ -179,7 +179,8 @@ impl<'a> Walk<'a> {
         }
     }
 
-    fn start(&mut self, tag: &BytesStart<'_>, form: &mut impl Form) -> Result<(), Refusal> {
+    /// `marks` are the bytes around the tag's text: `<>` or `</>`.
+    fn start(&mut self, tag: &BytesStart<'_>, marks: u64, form: &mut impl Form) -> Result<(), Refusal> {
         self.depth += 1;
         if self.depth > self.limits.depth_max {
             return Err((Code::FileLimit, format!("plus de {} niveaux d'éléments", self.limits.depth_max)));
@@ -198,7 +199,7 @@ impl<'a> Walk<'a> {
         let (xml, record) = (&mut self.xml, self.records + 1);
         let mut place = || {
             let (line, byte) = xml.get_mut().place();
-            Place { line, record, byte: byte.saturating_sub(tag.len() as u64 + 2) }
+            Place { line, record, byte: byte.saturating_sub(tag.len() as u64 + marks) }
         };
         form.start(self.depth, tag, &mut place)?;
         if form.begins_record() {
@@ -220,9 +221,9 @@ impl<'a> Walk<'a> {
 
     fn event(&mut self, event: Event<'_>, form: &mut impl Form) -> Result<Step, Refusal> {
         match event {
-            Event::Start(tag) => self.start(&tag, form)?,
+            Event::Start(tag) => self.start(&tag, 2, form)?,
             Event::Empty(tag) => {
-                self.start(&tag, form)?;
+                self.start(&tag, 3, form)?;
                 return Ok(self.finish(tag.name().as_ref(), form));
             }
             Event::End(tag) => return Ok(self.finish(tag.name().as_ref(), form)),

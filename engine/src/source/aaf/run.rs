@@ -167,14 +167,16 @@ fn request(scan: &mut Scan<'_>, form: &mut Requests<'_>, place: &mut Counted<'_,
                 let at = scan.at;
                 let name = scan.attribute()?;
                 let target = form.target_named(name, &mut || place.to(at)).ok()?;
-                while scan.unless("</attr>") {
+                let open = scan.open()?;
+                while open && scan.unless("</attr>") {
                     form.add_value(target, &scan.element("value")?);
                 }
             }
         } else if scan.eat("<operationalAttributes>").is_some() {
             while scan.unless("</operationalAttributes>") {
                 scan.attribute()?;
-                while scan.unless("</attr>") {
+                let open = scan.open()?;
+                while open && scan.unless("</attr>") {
                     form.set_category(&scan.element("value")?);
                 }
             }
@@ -230,6 +232,14 @@ impl<'t> Scan<'t> {
         self.eat(end).is_none()
     }
 
+    /// The end of a first tag: whether the element goes on.
+    fn open(&mut self) -> Option<bool> {
+        match self.eat("/>") {
+            Some(()) => Some(false),
+            None => self.eat(">").map(|()| true),
+        }
+    }
+
     /// Text up to a byte, which is passed over.
     fn until(&mut self, byte: u8) -> Option<&'t str> {
         let rest = self.rest();
@@ -238,18 +248,19 @@ impl<'t> Scan<'t> {
         rest.get(..end)
     }
 
-    /// The name in `<attr name="…">`.
+    /// The name in `<attr name="…"`.
     fn attribute(&mut self) -> Option<&'t str> {
         self.eat("<attr name=\"")?;
-        let name = self.until(b'"').filter(|n| !n.contains(['&', '<', '\r', '\n', '\t']))?;
-        self.eat(">").map(|()| name)
+        self.until(b'"').filter(|n| !n.contains(['&', '<', '\r', '\n', '\t']))
     }
 
-    /// The text of `<tag>…</tag>`.
+    /// The text of `<tag>…</tag>` or `<tag/>`.
     fn element(&mut self, tag: &str) -> Option<Cow<'t, str>> {
         self.eat("<")?;
         self.eat(tag)?;
-        self.eat(">")?;
+        if !self.open()? {
+            return Some(Cow::Borrowed(""));
+        }
         let text = self.until(b'<')?;
         self.eat("/")?;
         self.eat(tag)?;
@@ -315,9 +326,11 @@ mod tests {
         end.unknown.into_iter().for_each(|(name, place)| {
             unknown.entry(name).or_insert(place);
         });
-        out.push(format!("{unknown:?} {:?}", end.metadata));
-        if let Some(finding) = end.refusal.filter(|_| !stopped) {
-            out.insert(out.len() - 1, refusal(&finding));
+        match end.refusal.filter(|_| !stopped) {
+            Some(finding) => out.push(refusal(&finding)),
+            // How much of an unfinished record was looked at before a refusal is nobody's concern.
+            None if stopped => {}
+            None => out.push(format!("{unknown:?} {:?}", end.metadata)),
         }
         (out, cut)
     }
@@ -352,7 +365,8 @@ mod tests {
 
     #[test]
     fn plain_requests_are_cut_and_say_what_the_events_say() {
-        let unknown = "<attr name=\"ENTInconnu\"><value>x</value><value></value><value>y</value></attr>\n";
+        let unknown = "<attr name=\"ENTInconnu\"><value>x</value><value></value><value/>\
+                       <value>y</value></attr>\n<attr name=\"ENTVide\"/>\n";
         let people: Vec<String> = (1..40)
             .map(|n| person(n, "D&apos;Exemple &amp; &#233;", if n % 7 == 0 { unknown } else { "" }))
             .collect();
