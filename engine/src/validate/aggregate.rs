@@ -48,36 +48,27 @@ pub fn partial(
     let sums: Vec<Summed<'_>> = spec.sum.iter().filter_map(|i| Summed::of(typed.get(*i)?)).collect();
     let months = Months::of(spec.month_of.and_then(|i| typed.get(i)), keep);
     let mut out = Partial {
-        months: months.firsts,
+        months: months.firsts.clone(),
         values: groups.iter().map(|(c, t)| c.values(t).map(str::to_owned).collect()).collect(),
         keys: Vec::new(),
         sums: Vec::new(),
         distinct: Vec::new(),
     };
+    let mut index = Index::of(months.firsts.len(), &groups, keep.true_count());
     let stride = groups.len() + 1;
     let mut key: Vec<u32> = Vec::with_capacity(stride);
-    let mut index: Map<u64, u32> = Map::default();
     // (group, value) of each counted column.
     let mut pairs: Vec<Vec<u64>> = vec![Vec::new(); counted.len()];
     for row in (0..keep.len()).filter(|r| keep.value(*r)) {
         key.clear();
         key.push(months.of_row.get(row).copied().unwrap_or(NONE));
         key.extend(groups.iter().map(|(c, _)| c.of_row.get(row).copied().unwrap_or(NONE)));
-        let hash = key
-            .iter()
-            .fold(0_u64, |h, k| (h ^ u64::from(*k)).wrapping_mul(0x9E37_79B9_7F4A_7C15).rotate_left(23));
-        let found = index.get(&hash).copied().filter(|g| {
-            let at = *g as usize * stride;
-            out.keys.get(at..at + stride) == Some(&key)
-        });
-        let group = found.unwrap_or_else(|| {
-            // A hash shared by two groups of a batch only makes a second entry, merged later.
-            let next = u32::try_from(out.keys.len() / stride).unwrap_or(u32::MAX);
-            index.insert(hash, next);
+        let next = u32::try_from(out.keys.len() / stride).unwrap_or(NONE);
+        let group = index.group(&key, next);
+        if group == next {
             out.keys.extend(&key);
             out.sums.resize(out.sums.len() + sums.len(), 0);
-            next
-        });
+        }
         let at = group as usize * sums.len();
         if let Some(totals) = out.sums.get_mut(at..at + sums.len()) {
             for (total, column) in totals.iter_mut().zip(&sums) {
@@ -103,8 +94,55 @@ pub fn partial(
     out
 }
 
-/// The number of no month and of no value.
+/// The number of no month, of no value and of no group.
 const NONE: u32 = Coded::NULL;
+
+/// Combinations of values of which a batch has a table of groups.
+const CELLS_MAX: usize = 1 << 19;
+
+/// Groups of a batch by their keys: a table with a cell for each combination where there are few.
+enum Index {
+    Cells { sizes: Vec<usize>, groups: Vec<u32> },
+    Hashed(Map<Vec<u32>, u32>),
+}
+
+impl Index {
+    fn of(months: usize, columns: &[(&Coded, &StringArray)], rows: usize) -> Self {
+        // One more for no value.
+        let sizes: Vec<usize> =
+            std::iter::once(months + 1).chain(columns.iter().map(|(c, _)| c.len() + 1)).collect();
+        match sizes.iter().try_fold(1_usize, |n, size| n.checked_mul(*size)) {
+            Some(cells) if cells <= CELLS_MAX.min(rows.saturating_mul(16)) => {
+                Index::Cells { sizes, groups: vec![NONE; cells] }
+            }
+            _ => Index::Hashed(Map::default()),
+        }
+    }
+
+    /// The group of a key; `next` when it is new.
+    fn group(&mut self, key: &[u32], next: u32) -> u32 {
+        match self {
+            Index::Cells { sizes, groups } => {
+                let cell = key
+                    .iter()
+                    .zip(sizes.iter())
+                    .fold(0, |cell, (code, size)| cell * size + (*code as usize).min(size - 1));
+                let Some(group) = groups.get_mut(cell) else { return next };
+                if *group == NONE {
+                    *group = next;
+                }
+                *group
+            }
+            Index::Hashed(groups) => match groups.get(key) {
+                Some(group) => *group,
+                None => {
+                    groups.insert(key.to_vec(), next);
+                    next
+                }
+            },
+        }
+    }
+}
 
 /// Months as numbers.
 struct Months {

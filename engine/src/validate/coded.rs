@@ -42,6 +42,11 @@ impl Coded {
         Coded { of_row, first }
     }
 
+    /// How many distinct values there are.
+    pub fn len(&self) -> usize {
+        self.first.len()
+    }
+
     /// The distinct values of the column that was numbered, in the order of their numbers.
     pub fn values<'t>(&self, text: &'t StringArray) -> impl Iterator<Item = &'t str> {
         self.first.iter().map(|row| text.value(*row))

@@ -118,8 +118,18 @@ pub fn check(spec: &ColumnSpec, column: Raw<'_>, skip: &[bool], faults: &mut Vec
     };
     match spec.kind {
         ColumnType::Text | ColumnType::List | ColumnType::AnneeScolaire => {
-            let filled = !spec.required || text.null_count() == 0;
-            if filled && coded.is_some_and(|c| c.values(text).all(|v| text_fault(spec, 0, v).is_none())) {
+            if let Some(coded) = coded {
+                let wrong: Vec<bool> = coded.values(text).map(|v| text_fault(spec, 0, v).is_some()).collect();
+                if (spec.required && text.null_count() > 0) || wrong.contains(&true) {
+                    for (row, code) in coded.of_row.iter().enumerate() {
+                        if skip.get(row).copied().unwrap_or(false) {
+                        } else if *code == Coded::NULL {
+                            faults.extend(spec.required.then(|| required(row)));
+                        } else if wrong.get(*code as usize).copied().unwrap_or(false) {
+                            faults.extend(text_fault(spec, row, text.value(row)));
+                        }
+                    }
+                }
                 return raw.clone();
             }
             for row in 0..text.len() {
