@@ -45,8 +45,12 @@ fn document(requests: &str) -> String {
 }
 
 fn frame(verb: &str, id: &str, body: &str) -> String {
+    frame_of("PersRelEleve", verb, id, body)
+}
+
+fn frame_of(category: &str, verb: &str, id: &str, body: &str) -> String {
     format!(
-        "<{verb}>\n<operationalAttributes><attr name=\"categoriePersonne\"><value>PersRelEleve</value></attr></operationalAttributes>\n<identifier><id>{id}</id></identifier>\n{body}</{verb}>\n"
+        "<{verb}>\n<operationalAttributes><attr name=\"categoriePersonne\"><value>{category}</value></attr></operationalAttributes>\n<identifier><id>{id}</id></identifier>\n{body}</{verb}>\n"
     )
 }
 
@@ -91,22 +95,22 @@ impl Place {
     }
 
     fn deliver(&self, kind: &str, day: &str, requests: &str) -> Value {
-        let name = format!("ENT2DEX-ENT99_{kind}_{}_PersRelEleve_0000.xml", day.replace('-', ""));
-        let path = self.work.path().join(name);
-        std::fs::write(&path, document(requests)).unwrap();
-        let path = path.display().to_string();
-        let out = common::cartulaire(&[
-            "ingest",
-            "ent",
-            &path,
-            "--date",
-            day,
-            "--config",
-            &self.config(),
-            "--json",
-        ])
-        .output()
-        .unwrap();
+        self.deliver_all(kind, day, &[("PersRelEleve", requests)])
+    }
+
+    fn deliver_all(&self, kind: &str, day: &str, files: &[(&str, &str)]) -> Value {
+        let written = files.iter().map(|(category, requests)| {
+            let name = format!("ENT2DEX-ENT99_{kind}_{}_{category}_0000.xml", day.replace('-', ""));
+            let path = self.work.path().join(name);
+            std::fs::write(&path, document(requests)).unwrap();
+            path.display().to_string()
+        });
+        let paths: Vec<String> = written.collect();
+        let config = self.config();
+        let mut args = vec!["ingest", "ent"];
+        args.extend(paths.iter().map(String::as_str));
+        args.extend(["--date", day, "--config", &config, "--json"]);
+        let out = common::cartulaire(&args).output().unwrap();
         serde_json::from_slice(&out.stdout)
             .unwrap_or_else(|_| panic!("{}", String::from_utf8_lossy(&out.stderr)))
     }
@@ -204,6 +208,51 @@ fn a_gap_a_stale_delta_and_a_delta_without_state_are_refused_with_the_date() {
         place.findings(&run)
     );
     assert_eq!(place.rows("ent_responsable", "2026-01-10").len(), 20);
+}
+
+#[test]
+fn a_delta_refers_to_what_it_brings_and_to_the_state() {
+    let place = Place::new();
+    let pupil = |verb: &str, section: &str, element: &str, guardian: u64| {
+        let operation = if element == "attr" { "" } else { " operation=\"replace\"" };
+        let one = |name: &str, value: &str| {
+            format!("<{element} name=\"{name}\"{operation}><value>{value}</value></{element}>\n")
+        };
+        let mut body = one("ENTElevePersRelEleve", &format!("{guardian}$1$1$1$1$1"));
+        if verb == "addRequest" {
+            for (name, value) in [
+                ("ENTPersonJointure", "900"),
+                ("ENTPersonDateNaissance", "02/03/2012"),
+                ("ENTPersonNomPatro", "Exemple-Inventé"),
+                ("sn", "Exemple-Inventé"),
+                ("givenName", "Prénom-Inventé"),
+                ("ENTEleveNivFormation", "6EME"),
+                ("ENTEleveMEF", "10010012110"),
+                ("ENTPersonStructRattach", "1"),
+            ] {
+                body.push_str(&one(name, value));
+            }
+        }
+        frame_of("Eleve", verb, "900", &format!("<{section}>\n{body}</{section}>\n"))
+    };
+    let unknown =
+        |run: &Value| place.findings(run).into_iter().filter(|f| f.0 == "REFERENCE_UNKNOWN").count();
+    let guardians: String = (1..=30).map(|i| add(&person(i, "Nom-Inventé"))).collect();
+    let complet =
+        [("PersRelEleve", guardians.as_str()), ("Eleve", &pupil("addRequest", "attributes", "attr", 5))];
+    let run = place.deliver_all("Complet", "2026-01-10", &complet);
+    assert_eq!((run["status"].as_str(), unknown(&run)), (Some("ok"), 0), "{:?}", place.findings(&run));
+    for (day, guardian, expected) in [("2026-01-11", 6, 0), ("2026-01-12", 41, 0), ("2026-01-13", 777, 1)] {
+        let brought = add(&person(if guardian == 41 { 41 } else { 30 }, "Nom-Nouveau"));
+        let changed = pupil("modifyRequest", "modifications", "modification", guardian);
+        let run = place.deliver_all("Delta", day, &[("PersRelEleve", &brought), ("Eleve", &changed)]);
+        assert_eq!(
+            (run["status"].as_str(), unknown(&run)),
+            (Some("ok"), expected),
+            "{day} {:?}",
+            place.findings(&run)
+        );
+    }
 }
 
 proptest! {

@@ -111,7 +111,9 @@ pub fn validate_delivery<'a>(
     shelf: &mut dyn Shelf,
 ) -> Result<Vec<LotResult<'a>>> {
     let lots = in_order(lots);
-    let plan = Plan { keys: foreign_keys(&lots), contracts: contracts(&lots), terms };
+    let deltas =
+        lots.iter().filter(|l| l.delta).flat_map(|l| &l.contracts).map(|c| c.name.as_str()).collect();
+    let plan = Plan { keys: foreign_keys(&lots), contracts: contracts(&lots), deltas, terms };
     let mut offered = Offered::new();
     let mut losers: Vec<Option<Losers>> = Vec::new();
     for (i, lot) in lots.iter().enumerate() {
@@ -181,6 +183,8 @@ fn contracts<'a>(lots: &[Lot<'a>]) -> HashMap<&'a str, &'a Contract> {
 struct Plan<'p, 'a> {
     keys: Keys<'a>,
     contracts: HashMap<&'a str, &'a Contract>,
+    /// Tables that come as a Delta.
+    deltas: BTreeSet<&'a str>,
     terms: &'p Terms<'a>,
 }
 
@@ -202,7 +206,15 @@ impl<'a> Plan<'_, 'a> {
             for (_, column, key) in self.keys.iter().filter(|(c, _, _)| c.name == contract.name) {
                 let found = match self.contracts.get(key.table.as_str()) {
                     Some(to) => {
-                        target(key, contract, to).and_then(|t| offered.get(&(key.table.clone(), t)).cloned())
+                        let here = target(key, contract, to)
+                            .and_then(|t| offered.get(&(key.table.clone(), t)).cloned());
+                        match here {
+                            // A Delta brings what changed: the rest of the table is in the state.
+                            Some(here) if self.deltas.contains(key.table.as_str()) => {
+                                (self.terms.outside)(key)?.map(|state| Arc::new(state.and(&here)))
+                            }
+                            here => here,
+                        }
                     }
                     None => (self.terms.outside)(key)?.map(Arc::new),
                 };

@@ -65,6 +65,14 @@ impl References {
         }
     }
 
+    /// These and those.
+    pub fn and(mut self, other: &References) -> Self {
+        for (hash, windows) in &other.values {
+            windows.iter().for_each(|(from, to, _)| self.add(*hash, *from, *to));
+        }
+        self
+    }
+
     /// How often a value was added with a window that holds a day.
     pub fn count(&self, hash: u64, day: i32) -> u64 {
         let windows = self.values.get(&hash).into_iter().flatten();
