@@ -212,8 +212,7 @@ pub(crate) fn judge(run: &Run<'_>, delivery: &Delivery, date: NaiveDate, work: &
     let mut refusals = Vec::new();
     let mut sha256 = BTreeMap::new();
     for file in run.store.ledger.files(&delivery.id)? {
-        let prefix = file.sha256.get(..2).unwrap_or_default();
-        let path = run.store.path(&format!("received/{prefix}/{}", file.sha256));
+        let path = run.store.path(&crate::receive::received_path(&file.sha256));
         let found = look(&path, &file.name)?;
         contents.extend(found.units);
         refusals.extend(found.refusals);

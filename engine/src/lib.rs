@@ -24,6 +24,7 @@ pub mod french;
 pub mod ingest;
 pub mod journal;
 pub mod nomenclature;
+pub(crate) mod paper;
 pub mod quarantine;
 pub mod receive;
 pub mod report;

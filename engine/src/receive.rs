@@ -214,7 +214,7 @@ pub fn receive(run: &mut Run<'_>) -> Result<Said> {
         let mut moves = Vec::new();
         for file in &mut group {
             file.delivery_id.clone_from(&id);
-            let place = format!("received/{}/{}", file.sha256.get(..2).unwrap_or_default(), file.sha256);
+            let place = received_path(&file.sha256);
             taken_bytes += file.size;
             // Bytes already there under another name are kept once.
             let aside = work.join(&file.sha256);
@@ -361,4 +361,8 @@ fn unfinished(contract: &Contract, path: &Path) -> Result<Option<&'static str>> 
         Format::Parquet if !tail.ends_with(b"PAR1") => Some("la fin du fichier Parquet manque"),
         _ => None,
     })
+}
+/// Place of a received file below the store's root.
+pub fn received_path(sha256: &str) -> String {
+    format!("received/{}/{sha256}", sha256.get(..2).unwrap_or_default())
 }

@@ -38,6 +38,8 @@ pub struct Rulebook {
     pub datasets: Vec<Dataset>,
     /// How packages are described.
     pub profile: Profile,
+    /// Who eliminates, with whose visa.
+    pub elimination: elimination::Terms,
 }
 
 /// What a step says while it works. Only shown, never stored.

@@ -106,10 +106,13 @@ pub enum Command {
         #[arg(long, value_name = "DOSSIER")]
         out: Option<PathBuf>,
     },
-    /// Sort final : simulation
+    /// Sort final : simulation, explication, règles
     #[command(subcommand, subcommand_help_heading = "Commandes\u{a0}", subcommand_value_name = "COMMANDE")]
     Retention(Retention),
-    /// Listes d'élimination (rien n'est supprimé)
+    /// Gels : ce qui ne s'élimine pas
+    #[command(subcommand, subcommand_help_heading = "Commandes\u{a0}", subcommand_value_name = "COMMANDE")]
+    Hold(Hold),
+    /// Éliminations : liste, signatures, visa, exécution, attestation
     #[command(subcommand, subcommand_help_heading = "Commandes\u{a0}", subcommand_value_name = "COMMANDE")]
     Elimination(Elimination),
     /// Paquets SEDA
@@ -253,9 +256,39 @@ pub enum Retention {
         /// Date de la simulation aaaa-mm-jj
         #[arg(long, value_name = "DATE", value_parser = parse_date)]
         as_of: NaiveDate,
-        /// Regroupement : class (classe) ou year (année scolaire)
+        /// Regroupement : class (classe), year (année scolaire), producer (producteur) ou due-year (année d'échéance)
         #[arg(long, value_name = "CRITÈRE", hide_possible_values = true)]
         group_by: Vec<GroupBy>,
+    },
+    /// Raconte le sort d'un enregistrement : règles, événements, échéance, gels, décision
+    Explain {
+        /// Nom de l'enregistrement : LIVRAISON/FICHIER#NUMÉRO
+        #[arg(value_name = "ENREGISTREMENT")]
+        record: String,
+        #[command(flatten)]
+        date: DateArg,
+    },
+    /// Référentiels de règles : contrôle, comparaison
+    #[command(subcommand, subcommand_help_heading = "Commandes\u{a0}", subcommand_value_name = "COMMANDE")]
+    Rules(RulesCommand),
+}
+
+#[derive(Subcommand)]
+pub enum RulesCommand {
+    /// Contrôle des règles : fichier ou dossier TOML (les nôtres), fichier CSV (forme de Vitam)
+    Check {
+        /// Fichier ou dossier
+        #[arg(value_name = "FICHIER")]
+        file: PathBuf,
+    },
+    /// Dit ce qui change d'un référentiel à l'autre, et ce qui raccourcit une durée
+    Diff {
+        /// L'ancien : fichier ou dossier
+        #[arg(value_name = "ANCIEN")]
+        old: PathBuf,
+        /// Le nouveau
+        #[arg(value_name = "NOUVEAU")]
+        new: PathBuf,
     },
 }
 
@@ -263,18 +296,84 @@ pub enum Retention {
 pub enum GroupBy {
     Class,
     Year,
+    Producer,
+    DueYear,
+}
+
+#[derive(Subcommand)]
+pub enum Hold {
+    /// Pose un gel : ce qu'il désigne ne s'élimine pas, quelles que soient les dates
+    Add {
+        /// Nom du gel
+        #[arg(long, value_name = "NOM")]
+        id: String,
+        /// Motif
+        #[arg(long, value_name = "TEXTE")]
+        reason: String,
+        /// Qui le demande
+        #[arg(long, value_name = "TEXTE")]
+        owner: String,
+        /// Condition SQL sur classe, nom_table, annee_scolaire, livraison, emetteur et les colonnes des tables
+        #[arg(long, value_name = "CONDITION")]
+        scope: String,
+        /// Personne qui le pose
+        #[arg(long, value_name = "PERSONNE")]
+        by: String,
+        /// Premier jour (par défaut : la date logique)
+        #[arg(long, value_name = "DATE", value_parser = parse_date)]
+        from: Option<NaiveDate>,
+        /// Premier jour où il ne tient plus (par défaut : jusqu'à sa levée)
+        #[arg(long, value_name = "DATE", value_parser = parse_date)]
+        until: Option<NaiveDate>,
+        /// Jour où se demander s'il est encore nécessaire
+        #[arg(long, value_name = "DATE", value_parser = parse_date)]
+        reassess_on: Option<NaiveDate>,
+        #[command(flatten)]
+        date: DateArg,
+    },
+    /// Gels posés
+    List {
+        #[command(flatten)]
+        date: DateArg,
+    },
+    /// Lève un gel
+    Lift {
+        /// Nom du gel
+        #[arg(value_name = "NOM")]
+        id: String,
+        /// Personne qui le lève
+        #[arg(long, value_name = "PERSONNE")]
+        by: String,
+        /// Motif
+        #[arg(long, value_name = "TEXTE")]
+        reason: String,
+        #[command(flatten)]
+        date: DateArg,
+    },
 }
 
 #[derive(Subcommand)]
 pub enum Elimination {
-    /// Propose la liste des enregistrements éliminables
+    /// Établit la liste de ce qui est éliminable ; avec une liste et --by, la propose
     Propose {
+        /// Liste à proposer
+        #[arg(value_name = "LISTE", requires = "by")]
+        id: Option<String>,
+        /// Personne qui propose (agent au registre)
+        #[arg(long, value_name = "PERSONNE", requires = "id")]
+        by: Option<String>,
         #[command(flatten)]
         date: DateArg,
     },
-    /// Listes connues
+    /// Listes connues, et où elles en sont
     List,
-    /// Copie une liste (JSON, Parquet, bordereau) hors de l'entrepôt
+    /// Lignes d'une liste et son histoire
+    Show {
+        /// Identifiant de la liste
+        #[arg(value_name = "LISTE")]
+        id: String,
+    },
+    /// Copie une liste (JSON, Parquet, bordereaux) hors de l'entrepôt
     Export {
         /// Identifiant de la liste
         #[arg(value_name = "LISTE")]
@@ -283,6 +382,124 @@ pub enum Elimination {
         #[arg(long, value_name = "DOSSIER")]
         out: PathBuf,
     },
+    /// Crée la paire de clés d'un signataire
+    Key {
+        /// Personne (lettres minuscules, chiffres, « - » et « _ »)
+        #[arg(value_name = "PERSONNE")]
+        person: String,
+        /// Fichier de la clé privée
+        #[arg(long, value_name = "FICHIER")]
+        out: PathBuf,
+    },
+    /// Lit les décisions d'un bordereau annoté, et refuse tout autre changement
+    Annotate {
+        /// Dossier exporté
+        #[arg(value_name = "DOSSIER")]
+        folder: PathBuf,
+        /// Bordereau rendu (.xlsx)
+        #[arg(value_name = "BORDEREAU")]
+        sheet: PathBuf,
+    },
+    /// Signature du responsable du service producteur
+    Sign {
+        /// Identifiant de la liste
+        #[arg(value_name = "LISTE")]
+        id: String,
+        /// Clé privée
+        #[arg(long, value_name = "FICHIER")]
+        key: PathBuf,
+        #[command(flatten)]
+        date: DateArg,
+    },
+    /// Constate l'envoi aux archives
+    Submit {
+        /// Identifiant de la liste
+        #[arg(value_name = "LISTE")]
+        id: String,
+        /// Personne
+        #[arg(long, value_name = "PERSONNE")]
+        by: String,
+        #[command(flatten)]
+        date: DateArg,
+    },
+    /// Visa des archives : donné sur un dossier exporté, ou reçu dans l'entrepôt (--import)
+    Visa(VisaArgs),
+    /// Retire une liste avant son exécution
+    Recall {
+        /// Identifiant de la liste
+        #[arg(value_name = "LISTE")]
+        id: String,
+        /// Personne
+        #[arg(long, value_name = "PERSONNE")]
+        by: String,
+        /// Motif
+        #[arg(long, value_name = "TEXTE")]
+        reason: String,
+        #[command(flatten)]
+        date: DateArg,
+    },
+    /// Ordonne l'exécution d'une liste visée (--approve), puis l'exécute après le délai (--by)
+    Execute {
+        /// Identifiant de la liste
+        #[arg(value_name = "LISTE")]
+        id: String,
+        /// Clé privée du responsable, qui ordonne l'exécution
+        #[arg(long, value_name = "FICHIER")]
+        approve: Option<PathBuf>,
+        /// Exécutant
+        #[arg(long, value_name = "PERSONNE")]
+        by: Option<String>,
+        #[command(flatten)]
+        date: DateArg,
+    },
+    /// Attestation : l'exécutant signe, puis un témoin
+    Attest {
+        /// Identifiant de la liste
+        #[arg(value_name = "LISTE")]
+        id: String,
+        /// Clé privée
+        #[arg(long, value_name = "FICHIER")]
+        key: PathBuf,
+        #[command(flatten)]
+        date: DateArg,
+    },
+}
+
+#[derive(Args)]
+pub struct VisaArgs {
+    /// Dossier exporté ; avec --import, identifiant de la liste
+    #[arg(value_name = "DOSSIER|LISTE")]
+    pub list: String,
+    /// Visa reçu, à inscrire dans l'entrepôt
+    #[arg(long, value_name = "FICHIER")]
+    pub import: Option<PathBuf>,
+    /// Clé privée du signataire des archives
+    #[arg(long, value_name = "FICHIER")]
+    pub key: Option<PathBuf>,
+    /// Registre des signataires
+    #[arg(long, value_name = "FICHIER")]
+    pub register: Option<PathBuf>,
+    /// Bordereau annoté (.xlsx)
+    #[arg(long, value_name = "FICHIER")]
+    pub sheet: Option<PathBuf>,
+    /// Réponse sur l'ensemble : visa, refus ou retour
+    #[arg(long, value_name = "RÉPONSE", hide_possible_values = true)]
+    pub answer: Option<Answered>,
+    /// Qualité du signataire, par exemple « directeur des Archives départementales »
+    #[arg(long, value_name = "TEXTE")]
+    pub title: Option<String>,
+    /// Remarque ; obligatoire pour un refus ou un retour
+    #[arg(long, value_name = "TEXTE")]
+    pub observation: Option<String>,
+    #[command(flatten)]
+    pub date: DateArg,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Answered {
+    Visa,
+    Refus,
+    Retour,
 }
 
 #[derive(Subcommand)]

@@ -1,19 +1,16 @@
 //! Each command: read what it needs, ask the engine, show the answer.
 
-use crate::cli::{
-    Cli, Command, ContractCommand, ContractForm, Elimination, GroupBy, Journal, Retention, Seda,
-};
+use crate::cli::{Cli, Command, ContractCommand, ContractForm, Elimination, Journal, Seda};
 use crate::config::Config;
 use crate::exit;
 use crate::job::Job;
 use crate::output::{Shown, steps_table, table};
-use crate::runner::{Order, Outcome, execute, next_run, open_store, today};
+use crate::runner::{Order, Outcome, execute, next_run, open_store_existing, today};
 use crate::{serve, validate};
 use cartulaire_engine::contract::{dictionary_page, json_schema, table_schema};
 use cartulaire_engine::error::{Error, IoContext, Result};
 use cartulaire_engine::french::thousands;
 use cartulaire_engine::receive::{inbox_files, news, recognise};
-use cartulaire_engine::retention::{Outcome as Decided, decisions, simulate};
 use cartulaire_engine::store::{Store, files};
 use cartulaire_engine::validate::missing_tables;
 use cartulaire_engine::{extract, journal};
@@ -49,14 +46,15 @@ pub fn dispatch(cli: &Cli) -> Result<u8> {
         Command::Extract { dataset, date, out } => {
             extraction(&config, dataset, date.date, out.as_deref(), &shown)
         }
-        Command::Retention(Retention::Simulate { as_of, group_by }) => {
-            simulation(&config, *as_of, group_by, &shown)
+        Command::Retention(command) => crate::retention::run(&config, command, &shown),
+        Command::Hold(command) => crate::hold::run(&config, command, &shown),
+        Command::Elimination(Elimination::Propose { id: Some(id), by: Some(by), date }) => {
+            crate::elimination::act(&config, id, date.date, &shown, |desk| desk.propose(id, by))
         }
-        Command::Elimination(Elimination::Propose { date }) => {
+        Command::Elimination(Elimination::Propose { date, .. }) => {
             single_step(&config, "elimination-propose", "elimination", date.date, &shown)
         }
-        Command::Elimination(Elimination::List) => lists(&config, &shown),
-        Command::Elimination(Elimination::Export { id, out }) => export(&config, id, out, &shown),
+        Command::Elimination(command) => crate::elimination::run(&config, command, &shown),
         Command::Seda(Seda::Pack { date }) => single_step(&config, "seda-pack", "package", date.date, &shown),
         Command::Journal(Journal::Verify) => verify(&config, &shown),
         Command::Status => status(&config, &shown),
@@ -413,92 +411,6 @@ fn extraction(
     Ok(exit::DONE)
 }
 
-fn simulation(config: &Config, as_of: NaiveDate, group_by: &[GroupBy], shown: &Shown) -> Result<u8> {
-    let book = config.rulebook()?;
-    let store = Store::open(&config.store)?;
-    let groups = decisions(&store, &book.referential, &book.calendar, as_of)?;
-    let (total, detail) = simulate(&groups);
-    let mut grouped: BTreeMap<(Option<&str>, Option<&str>, Decided), u64> = BTreeMap::new();
-    for ((class, year, decided), n) in &detail {
-        let class = group_by.contains(&GroupBy::Class).then_some(class.as_str());
-        let year = group_by.contains(&GroupBy::Year).then_some(year.as_str());
-        *grouped.entry((class, year, *decided)).or_default() += n;
-    }
-    let groups_json: Vec<Value> = if group_by.is_empty() {
-        Vec::new()
-    } else {
-        grouped
-            .iter()
-            .map(|((c, y, d), n)| json!({"class": c, "year": y, "decision": d.as_str(), "count": n}))
-            .collect()
-    };
-    let by_decision: Vec<Value> =
-        total.iter().map(|(d, n)| json!({"decision": d.as_str(), "count": n})).collect();
-    shown.document(&json!({"as_of": as_of.to_string(), "records": total.values().sum::<u64>(), "by_decision": by_decision, "groups": groups_json}));
-    let rows: Vec<Vec<String>> = grouped
-        .iter()
-        .map(|((c, y, d), n)| {
-            [*c, *y]
-                .into_iter()
-                .flatten()
-                .map(str::to_owned)
-                .chain([d.french().to_owned(), thousands(i128::from(*n))])
-                .collect()
-        })
-        .collect();
-    let mut header = Vec::new();
-    if group_by.contains(&GroupBy::Class) {
-        header.push("classe");
-    }
-    if group_by.contains(&GroupBy::Year) {
-        header.push("année scolaire");
-    }
-    header.extend(["décision", "enregistrements"]);
-    shown.say(&format!(
-        "Sort final au {}\n\n{}",
-        as_of.format("%d/%m/%Y"),
-        table(&header, &rows, &[header.len() - 1])
-    ));
-    Ok(exit::DONE)
-}
-
-fn lists(config: &Config, shown: &Shown) -> Result<u8> {
-    let lists = Store::open(&config.store)?.ledger.lists()?;
-    let json: Vec<Value> = lists
-        .iter()
-        .map(|l| json!({"id": l.id, "digest": l.digest, "status": l.status, "records": l.records, "proposed_on": l.proposed_on, "path": l.path}))
-        .collect();
-    shown.document(&json!({"lists": json}));
-    let rows: Vec<Vec<String>> = lists
-        .iter()
-        .map(|l| {
-            vec![l.id.clone(), "proposée".into(), l.proposed_on.clone(), thousands(l.records), l.path.clone()]
-        })
-        .collect();
-    shown.say(&table(&["liste", "état", "proposée le", "enregistrements", "dossier"], &rows, &[3]));
-    Ok(exit::DONE)
-}
-
-fn export(config: &Config, id: &str, out: &Path, shown: &Shown) -> Result<u8> {
-    let store = Store::open(&config.store)?;
-    let list = store.ledger.lists()?.into_iter().find(|l| l.id == id);
-    let list = list.ok_or_else(|| {
-        Error::Usage(format!("liste inconnue « {id} » : voyez `cartulaire elimination list`"))
-    })?;
-    let mut copied = Vec::new();
-    for path in files::list(&store.path(&list.path))? {
-        let to = out.join(path.file_name().unwrap_or_default());
-        if to.exists() {
-            return Err(Error::Usage(format!("« {} » existe déjà : donnez un autre dossier", to.display())));
-        }
-        files::write_atomic(&to, &std::fs::read(&path).at(&path)?)?;
-        copied.push(to.display().to_string());
-    }
-    shown.document(&json!({"id": list.id, "digest": list.digest, "files": copied}));
-    shown.say(&format!("Liste {} copiée :\n  {}", list.id, copied.join("\n  ")));
-    Ok(exit::DONE)
-}
-
 fn verify(config: &Config, shown: &Shown) -> Result<u8> {
     // Copies that a crash left behind the ledger are brought up to date first.
     let store = open_store_existing(config)?;
@@ -541,14 +453,6 @@ fn status(config: &Config, shown: &Shown) -> Result<u8> {
         table(&["table", "année scolaire", "enregistrements"], &rows, &[2])
     ));
     Ok(exit::DONE)
-}
-
-fn open_store_existing(config: &Config) -> Result<Store> {
-    if config.store.join("ledger.sqlite").exists() {
-        open_store(config)
-    } else {
-        Err(Error::NoStore(config.store.clone()))
-    }
 }
 
 pub fn french_status(status: &str) -> &'static str {

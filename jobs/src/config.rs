@@ -2,10 +2,14 @@
 
 use cartulaire_engine::contract::{Contract, check_names, toml_file};
 use cartulaire_engine::domain::Calendar;
+use cartulaire_engine::elimination::papers::Service;
+use cartulaire_engine::elimination::registry::Registry;
+use cartulaire_engine::elimination::state::CoolingOff;
+use cartulaire_engine::elimination::{self};
 use cartulaire_engine::error::{ConfigFault, Error, Result};
 use cartulaire_engine::extract::Dataset;
 use cartulaire_engine::nomenclature::{Nomenclatures, table_of};
-use cartulaire_engine::retention::Referential;
+use cartulaire_engine::retention::{Referential, SHIPPED};
 use cartulaire_engine::run::Rulebook;
 use cartulaire_engine::seda::Profile;
 use serde::Deserialize;
@@ -14,7 +18,6 @@ use std::path::{Path, PathBuf};
 
 use crate::job::Job;
 
-const REFERENTIAL: &str = include_str!("../../retention-rules/referentiel.toml");
 const CALENDAR: &str = include_str!("../../retention-rules/calendars/annees-scolaires.toml");
 const PROFILE: &str = include_str!("../../seda-profiles/defaut.toml");
 const DATASETS: &[(&str, &str)] = &[
@@ -45,6 +48,8 @@ struct ConfigFile {
     seda: SedaSection,
     #[serde(default)]
     retention: RetentionSection,
+    #[serde(default)]
+    elimination: EliminationSection,
     #[serde(default)]
     engine: EngineSection,
 }
@@ -79,6 +84,24 @@ struct RetentionSection {
 
 #[derive(Deserialize, Default)]
 #[serde(deny_unknown_fields)]
+struct EliminationSection {
+    #[serde(default)]
+    service: String,
+    #[serde(default)]
+    hierarchy: Vec<String>,
+    #[serde(default)]
+    contact: String,
+    #[serde(default)]
+    former_names: Vec<String>,
+    #[serde(default)]
+    archives: String,
+    register: Option<String>,
+    cooling_off_days: Option<u16>,
+    threshold: Option<u64>,
+}
+
+#[derive(Deserialize, Default)]
+#[serde(deny_unknown_fields)]
 struct EngineSection {
     threads: Option<usize>,
 }
@@ -101,7 +124,12 @@ pub struct Config {
     rules: Option<PathBuf>,
     overlay: Option<PathBuf>,
     calendar: Option<PathBuf>,
+    register: Option<PathBuf>,
+    terms: elimination::Terms,
 }
+
+/// Records that one execution may eliminate when the configuration does not say.
+const THRESHOLD: u64 = 1_000_000;
 
 impl Config {
     /// Reads the configuration: the named file, or `cartulaire.toml` here, or the defaults.
@@ -134,6 +162,22 @@ impl Config {
             rules: at(raw.retention.rules),
             overlay: at(raw.retention.overlay),
             calendar: at(raw.retention.calendar),
+            register: at(raw.elimination.register),
+            terms: elimination::Terms {
+                service: Service {
+                    name: raw.elimination.service,
+                    hierarchy: raw.elimination.hierarchy,
+                    contact: raw.elimination.contact,
+                    former_names: raw.elimination.former_names,
+                },
+                archives: raw.elimination.archives,
+                cooling_off: raw
+                    .elimination
+                    .cooling_off_days
+                    .map_or_else(CoolingOff::default, CoolingOff::configured),
+                threshold: raw.elimination.threshold.unwrap_or(THRESHOLD),
+                registry: Registry::default(),
+            },
         })
     }
 
@@ -149,8 +193,9 @@ impl Config {
             &mut faults,
             one(self.profile.as_deref(), "defaut.toml", PROFILE).and_then(|(f, t)| Profile::load(&f, &t)),
         );
+        let elimination = collect(&mut faults, self.elimination());
         collect(&mut faults, self.jobs());
-        match (contracts, nomenclatures, calendar, referential, datasets, profile) {
+        match (contracts, nomenclatures, calendar, referential, datasets, profile, elimination) {
             (
                 Some(contracts),
                 Some(nomenclatures),
@@ -158,9 +203,16 @@ impl Config {
                 Some(referential),
                 Some(datasets),
                 Some(profile),
-            ) if faults.is_empty() => {
-                Ok(Rulebook { contracts, nomenclatures, calendar, referential, datasets, profile })
-            }
+                Some(elimination),
+            ) if faults.is_empty() => Ok(Rulebook {
+                contracts,
+                nomenclatures,
+                calendar,
+                referential,
+                datasets,
+                profile,
+                elimination,
+            }),
             _ => Err(Error::Config(faults)),
         }
     }
@@ -198,12 +250,24 @@ impl Config {
     }
 
     fn referential(&self) -> Result<Referential> {
-        let (file, text) = one(self.rules.as_deref(), "referentiel.toml", REFERENTIAL)?;
-        let shipped = Referential::load(&file, &text)?;
+        let files = match &self.rules {
+            Some(path) => rule_files(path)?,
+            None => SHIPPED.iter().map(|(f, t)| ((*f).to_owned(), (*t).to_owned())).collect(),
+        };
+        let shipped = Referential::load(&files)?;
         match &self.overlay {
             Some(path) => shipped.overlay(&path.display().to_string(), &read(path)?),
             None => Ok(shipped),
         }
+    }
+
+    /// Service, archives, delays and signatories of the eliminations.
+    pub fn elimination(&self) -> Result<elimination::Terms> {
+        let registry = match &self.register {
+            Some(path) => Registry::load(&path.display().to_string(), &read(path)?)?,
+            None => Registry::default(),
+        };
+        Ok(elimination::Terms { registry, ..self.terms.clone() })
     }
 
     fn datasets(&self, contracts: &[Contract]) -> Result<Vec<Dataset>> {
@@ -278,6 +342,16 @@ pub fn nomenclatures(folder: &Path, wanted: Option<&BTreeSet<&str>>) -> Result<N
         tracing::warn!(file = %u.file, reason = %u.reason, "not a nomenclature");
     }
     Ok(tables)
+}
+
+/// Rules of a folder, or of one file with the shipped events.
+pub fn rule_files(path: &Path) -> Result<Vec<(String, String)>> {
+    if path.is_dir() {
+        return toml_files(path);
+    }
+    let events = SHIPPED.iter().filter(|(name, _)| name.starts_with("evenements"));
+    let own = [Ok((path.display().to_string(), read(path)?))];
+    events.map(|(f, t)| Ok(((*f).to_owned(), (*t).to_owned()))).chain(own).collect()
 }
 
 /// A configuration file; a missing one is a fault of the configuration.

@@ -19,6 +19,20 @@ pub fn today() -> NaiveDate {
     Utc::now().with_timezone(&Paris).date_naive()
 }
 
+/// The machine's time, UTC, RFC 3339.
+pub fn now() -> String {
+    Utc::now().to_rfc3339_opts(SecondsFormat::Millis, true)
+}
+
+/// A store that must be there.
+pub fn open_store_existing(config: &Config) -> Result<Store> {
+    if config.store.join("ledger.sqlite").exists() {
+        open_store(config)
+    } else {
+        Err(Error::NoStore(config.store.clone()))
+    }
+}
+
 /// What to run.
 pub struct Order<'a> {
     /// Job, the first part of the run's name.
@@ -119,7 +133,6 @@ pub fn aside<T>(
 ) -> Result<T> {
     let mut store = open_store(config)?;
     let nomenclatures = nomenclatures_at(config, &store, date)?;
-    let clock = || Utc::now().to_rfc3339_opts(SecondsFormat::Millis, true);
     let runs = store.ledger.runs(id, Some(date))?;
     let revision = runs.iter().map(|r| r.revision).max().unwrap_or(0) + 1;
     let suffix = if revision == 1 { String::new() } else { format!(".{revision}") };
@@ -130,7 +143,7 @@ pub fn aside<T>(
         revision,
         status: "running".into(),
     };
-    store.ledger.transact(|tx| tx.open_run(&row, &clock()))?;
+    store.ledger.transact(|tx| tx.open_run(&row, &now()))?;
     let stopwatch = || 0;
     let mut run = Run {
         id: row.id.clone(),
@@ -140,13 +153,13 @@ pub fn aside<T>(
         nomenclatures: &nomenclatures,
         inbox: &[],
         threads: config.threads,
-        clock: &clock,
+        clock: &now,
         stopwatch: &stopwatch,
         progress: shown,
     };
     let result = work(&mut run);
     let status = if result.is_ok() { "ok" } else { "failed" };
-    store.ledger.transact(|tx| tx.close_run(&row.id, status, &clock()))?;
+    store.ledger.transact(|tx| tx.close_run(&row.id, status, &now()))?;
     journal::mirror(&mut store)?;
     result
 }
@@ -161,7 +174,6 @@ pub fn execute(config: &Config, rulebook: &Rulebook, order: &Order<'_>, shown: &
         return Ok(Outcome { run, steps, nothing_to_do: true });
     };
     let nomenclatures = nomenclatures_at(config, &store, order.date)?;
-    let clock = || Utc::now().to_rfc3339_opts(SecondsFormat::Millis, true);
     let instant = Instant::now();
     let stopwatch = || u64::try_from(instant.elapsed().as_millis()).unwrap_or(u64::MAX);
     let mut run = Run {
@@ -172,7 +184,7 @@ pub fn execute(config: &Config, rulebook: &Rulebook, order: &Order<'_>, shown: &
         nomenclatures: &nomenclatures,
         inbox: &order.inbox,
         threads: config.threads,
-        clock: &clock,
+        clock: &now,
         stopwatch: &stopwatch,
         progress: shown,
     };
@@ -183,7 +195,7 @@ pub fn execute(config: &Config, rulebook: &Rulebook, order: &Order<'_>, shown: &
         }
         Err(e) => {
             // The failure is noted when the ledger still answers; the error itself matters more.
-            if let Err(second) = store.ledger.transact(|tx| tx.close_run(&row.id, "failed", &clock())) {
+            if let Err(second) = store.ledger.transact(|tx| tx.close_run(&row.id, "failed", &now())) {
                 tracing::error!(error = %second, "the failed run could not be closed");
             }
             Err(e)

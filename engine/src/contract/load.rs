@@ -1,10 +1,10 @@
 //! From TOML to a checked contract; faults in French with line and column.
 
-use super::sections::{ColumnSection, ContractFile, DeliveryMode, FormatName, ReferenceSection};
+use super::sections::{ColumnSection, ContractFile, DeliveryMode, EmptyEvent, FormatName, ReferenceSection};
 use super::toml_text::{fault_at, toml_file};
 use super::{
-    AggregateSpec, CodeList, ColumnSpec, ColumnType, Contract, Format, Input, OverlapSpec, Partition,
-    Personal, Reference, Repair, RuleSpec, Unpivot, VisitsSpec,
+    AggregateSpec, CodeList, ColumnSpec, ColumnType, Contract, EventSpec, Format, Input, OverlapSpec,
+    Partition, Personal, Reference, Repair, RuleSpec, Unpivot, VisitsSpec,
 };
 use crate::error::{ConfigFault, Error, Result};
 use crate::finding::Severity;
@@ -411,6 +411,31 @@ pub(super) fn parse(file: &str, text: &str) -> Result<Contract> {
             }
         })
         .collect();
+    let mut events: Vec<EventSpec> = Vec::new();
+    for section in &raw.event {
+        let found = columns.iter().position(|c| &*c.name == section.column.get_ref());
+        match found {
+            Some(column) if columns.get(column).is_some_and(|c| c.kind == ColumnType::Date) => {
+                if events.iter().any(|e| &e.event == section.name.get_ref()) {
+                    faults.add(&section.name, "cet événement a déjà sa colonne");
+                }
+                events.push(EventSpec {
+                    event: section.name.get_ref().clone(),
+                    column,
+                    empty_is_never: section.empty == EmptyEvent::Never,
+                });
+            }
+            _ => faults
+                .add(&section.column, "un événement se lit dans une colonne de type date de cette table"),
+        }
+    }
+    let document = raw.table.document.as_ref().and_then(|name| {
+        let found = columns.iter().position(|c| &*c.name == name.get_ref() && c.kind == ColumnType::Text);
+        if found.is_none() {
+            faults.add(name, "le type de document se lit dans une colonne de type text de cette table");
+        }
+        found
+    });
     let mut visits = Vec::new();
     for (n, section) in raw.visits.iter().enumerate() {
         if !plain_name(section.name.get_ref()) {
@@ -487,5 +512,7 @@ pub(super) fn parse(file: &str, text: &str) -> Result<Contract> {
         overlaps,
         aggregates,
         visits,
+        events,
+        document,
     })
 }

@@ -54,6 +54,21 @@ pub struct Contract {
     pub aggregates: Vec<AggregateSpec>,
     /// Visits made of the accepted records, written beside the summaries.
     pub visits: Vec<VisitsSpec>,
+    /// Date columns that tell when events of the retention rules happened.
+    pub events: Vec<EventSpec>,
+    /// Column of the type of document, for retention rules about acts with several documents.
+    pub document: Option<usize>,
+}
+
+/// A date column that tells an event of the retention rules.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct EventSpec {
+    /// Event, as the rules name it.
+    pub event: String,
+    /// Date column.
+    pub column: usize,
+    /// An empty date says that the event never happened, not that nobody knows.
+    pub empty_is_never: bool,
 }
 
 /// A check across columns: a SQL boolean expression, evaluated by polars.

@@ -23,6 +23,26 @@ pub(super) struct ContractFile {
     pub(super) visits: Vec<VisitsSection>,
     #[serde(default)]
     pub(super) overlap: Vec<OverlapSection>,
+    #[serde(default)]
+    pub(super) event: Vec<EventSection>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct EventSection {
+    pub(super) name: Spanned<String>,
+    pub(super) column: Spanned<String>,
+    #[serde(default)]
+    pub(super) empty: EmptyEvent,
+}
+
+/// What an empty date says of an event.
+#[derive(Deserialize, PartialEq, Default)]
+#[serde(rename_all = "lowercase")]
+pub(super) enum EmptyEvent {
+    #[default]
+    Unknown,
+    Never,
 }
 
 #[derive(Deserialize)]
@@ -97,6 +117,8 @@ pub(super) struct TableSection {
     pub(super) school_year_from: Spanned<String>,
     #[serde(default)]
     pub(super) delivery: DeliveryMode,
+    /// Column of the type of document, for retention rules about acts with several documents.
+    pub(super) document: Option<Spanned<String>>,
 }
 
 #[derive(Deserialize, PartialEq, Default)]

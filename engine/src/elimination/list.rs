@@ -1,186 +1,357 @@
 //! The list: one line a record, one row a kind of record, bound by a digest.
 //!
-//! The digest covers the canonical list (rows and records), not the day it was proposed: the same
+//! The digest covers the canonical list (rows, copies, service), not the day it was made: the same
 //! records give the same list, night after night, until something is decided about them.
 
-use super::bordereau;
-use crate::domain::Digest;
+use super::exported::list_digest;
+use super::papers::{Bordereau, BordereauRow, CopyCovered, CopyKind, bordereau_pdf, xlsx};
+use super::state::State;
+use crate::domain::hex;
 use crate::error::{Error, Result};
 use crate::french::count;
-use crate::journal::{NewEntry, canonical};
-use crate::retention::{Group, Outcome, decisions, record_names};
-use crate::run::{Counts, Run, Said};
-use crate::store::{ListRow, PartWriter, files, read_batches};
-use arrow::array::{ArrayRef, AsArray, StringArray};
+use crate::journal::NewEntry;
+use crate::retention::{Analysis, Group, Outcome, record_names};
+use crate::run::{Counts, Rulebook, Run, Said};
+use crate::store::{ListRow, PartWriter, Snapshot, Store, files, gels_digest, read_batches};
+use arrow::array::{ArrayRef, AsArray, BooleanArray, StringArray};
+use arrow::compute::filter;
 use arrow::datatypes::{DataType, Field, Schema};
 use arrow::record_batch::RecordBatch;
-use serde::Serialize;
-use serde_json::json;
+use chrono::NaiveDate;
+use serde_json::{Value, json};
 use sha2::{Digest as _, Sha256};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
 use std::sync::Arc;
 
-/// One row of the bordereau: records of one class, table and school year.
-#[derive(Debug, Clone, Serialize)]
-pub struct BordereauRow {
-    /// Order number, from 1.
+/// Records of one snapshot that a row holds.
+#[derive(Debug, Clone)]
+pub struct Part {
+    /// Row.
     pub order: usize,
-    /// Rule: the reference in the tableau de gestion.
-    pub rule: String,
-    /// What the records are.
-    pub typology: String,
-    /// Table.
-    pub table: String,
-    /// First year of the dates extrêmes.
-    pub first_year: String,
-    /// Last year.
-    pub last_year: String,
-    /// Duration, in French.
-    pub duration: String,
-    /// Due day.
-    pub due_date: String,
-    /// Records.
+    /// Where they are.
+    pub snapshot: Snapshot,
+    /// Numbers of their groups in the snapshot.
+    pub groups: BTreeSet<usize>,
+    /// They are all the records of the snapshot.
+    pub whole: bool,
+    /// How many.
     pub records: u64,
-    /// Bytes at rest.
-    pub bytes: u64,
-    /// Digest of the names of the records, in order.
-    pub records_sha256: String,
-    /// Reasons.
-    pub reasons: Vec<String>,
 }
 
-/// The elimination step.
+/// What the rules make due at a date.
+pub struct Due {
+    /// Rows of the bordereau.
+    pub rows: Vec<BordereauRow>,
+    /// Where their records are.
+    pub parts: Vec<Part>,
+    /// Deliveries and quarantine files that go with them.
+    pub copies: Vec<Copy>,
+    /// Records analysed.
+    pub read: u64,
+}
+
+/// A file that holds bytes of listed records besides the tables.
+#[derive(Debug, Clone)]
+pub struct Copy {
+    /// As the bordereau names it; its name is the path below the store's root.
+    pub covered: CopyCovered,
+    /// Rows whose records it holds.
+    pub rows: BTreeSet<usize>,
+    /// Records in it that are in no table.
+    pub records: u64,
+}
+
+/// The list of what is due at a date; `sink` takes the name of each record with its row.
+///
+/// # Errors
+/// When the store fails.
+pub fn due(
+    store: &Store,
+    rulebook: &Rulebook,
+    at: NaiveDate,
+    sink: &mut dyn FnMut(&BordereauRow, ArrayRef) -> Result<()>,
+) -> Result<Due> {
+    let analysis = Analysis::new(store, rulebook, at)?;
+    let mut by_row: BTreeMap<(String, String, String), Vec<Group>> = BTreeMap::new();
+    let mut read = 0;
+    for snapshot in store.ledger.snapshots("")? {
+        let path = store.path(&snapshot.path);
+        for group in analysis.groups(snapshot, &path)? {
+            read += group.records;
+            if group.verdict.outcome == Outcome::Eliminate {
+                let s = &group.snapshot;
+                let key = (s.record_class.clone(), s.annee_scolaire.clone(), s.table_name.clone());
+                by_row.entry(key).or_default().push(group);
+            }
+        }
+    }
+    let (mut rows, mut parts) = (Vec::new(), Vec::new());
+    for (order, ((_, year, table), groups)) in (1..).zip(by_row) {
+        let Some(first) = groups.first() else { continue };
+        let story = analysis.explain(first);
+        let rule = story.rules.first().and_then(|r| rulebook.referential.rule(&r.id));
+        let contract = rulebook.contracts.iter().find(|c| c.name == table);
+        let ids: Vec<&str> = story.rules.iter().map(|r| r.id.as_str()).collect();
+        let (first_year, last_year) = year.split_once('-').unwrap_or((&year, &year));
+        let number = |t: &str| t.parse().map_err(|_| Error::Corrupt(format!("année scolaire « {year} »")));
+        let due_date = groups.iter().filter_map(|g| g.verdict.due).max();
+        let mut row = BordereauRow {
+            order,
+            rule: ids.join(","),
+            typology: contract.map_or_else(|| table.clone(), |c| c.title.clone()),
+            table: table.clone(),
+            first_year: number(first_year)?,
+            last_year: number(last_year)?,
+            duration: rule.map(|r| r.duration_french()).unwrap_or_default(),
+            due_date: due_date.ok_or_else(|| Error::Corrupt("liste sans échéance".into()))?,
+            records: groups.iter().map(|g| g.records).sum(),
+            bytes: 0,
+            records_sha256: String::new(),
+            reasons: story.reasons,
+            observations: Vec::new(),
+        };
+        let mut digest = Sha256::new();
+        for same in groups.chunk_by(|a, b| a.snapshot.path == b.snapshot.path) {
+            let Some(one) = same.first() else { continue };
+            let part = Part {
+                order,
+                snapshot: one.snapshot.clone(),
+                groups: same.iter().map(|g| g.number).collect(),
+                whole: one.whole,
+                records: same.iter().map(|g| g.records).sum(),
+            };
+            let path = store.snapshot_path(&part.snapshot)?;
+            row.bytes += std::fs::metadata(&path).map_err(|e| Error::io(&path, e))?.len();
+            names(&analysis, &part, &path, true, &mut |names| {
+                let list: &StringArray = names.as_string();
+                list.iter().flatten().for_each(|n| {
+                    digest.update(n.as_bytes());
+                    digest.update(b"\n");
+                });
+                sink(&row, names)
+            })?;
+            if !part.whole {
+                row.observations.push(format!(
+                    "{} d'un même fichier de {}",
+                    count(part.records, "enregistrement", "enregistrements"),
+                    part.snapshot.rows
+                ));
+            }
+            parts.push(part);
+        }
+        row.records_sha256 = hex(&digest.finalize());
+        rows.push(row);
+    }
+    let copies = copies(store, &analysis, rulebook, &parts)?;
+    Ok(Due { rows, parts, copies, read })
+}
+
+/// Names of the records of a part (`listed`), or of the others of its snapshot.
+///
+/// # Errors
+/// When the snapshot cannot be read.
+pub(super) fn names(
+    analysis: &Analysis<'_>,
+    part: &Part,
+    path: &Path,
+    listed: bool,
+    each: &mut dyn FnMut(ArrayRef) -> Result<()>,
+) -> Result<()> {
+    let mut splitter = analysis.splitter(&part.snapshot, path)?;
+    let mut columns: Vec<String> = splitter.wanted().into_iter().map(str::to_owned).collect();
+    columns.extend(["_file".to_owned(), "_record".to_owned()]);
+    let columns: Vec<&str> = columns.iter().map(String::as_str).collect();
+    for batch in read_batches(path, Some(&columns))? {
+        let batch = batch?;
+        let groups = splitter.rows(&part.snapshot, &batch)?;
+        let mask: BooleanArray = groups.iter().map(|g| Some(part.groups.contains(g) == listed)).collect();
+        each(filter(&record_names(&part.snapshot.delivery_id, &batch)?, &mask)?)?;
+    }
+    Ok(())
+}
+
+/// Received files and quarantine of the deliveries that the listed records came from. A received
+/// file is a copy of what was ingested: its other records stay in the tables and the quarantine.
+fn copies(store: &Store, analysis: &Analysis<'_>, rulebook: &Rulebook, parts: &[Part]) -> Result<Vec<Copy>> {
+    let mut all: BTreeMap<String, Copy> = BTreeMap::new();
+    let aside = store.ledger.quarantine_snapshots()?;
+    for part in parts {
+        let (delivery, table) = (&part.snapshot.delivery_id, &part.snapshot.table_name);
+        let delivered = store.ledger.files(delivery)?;
+        let own: Vec<_> = delivered.iter().filter(|f| f.table_name == *table).collect();
+        let mine = if own.is_empty() { delivered.iter().collect() } else { own };
+        let received = mine.into_iter().map(|f| CopyCovered {
+            kind: CopyKind::Delivery,
+            name: crate::receive::received_path(&f.sha256),
+            sha256: f.sha256.clone(),
+            bytes: f.size.unsigned_abs(),
+        });
+        for covered in received {
+            if store.path(&covered.name).exists() {
+                let name = covered.name.clone();
+                let copy = all.entry(name).or_insert(Copy { covered, rows: BTreeSet::new(), records: 0 });
+                copy.rows.insert(part.order);
+            }
+        }
+        for quarantine in aside.iter().filter(|q| q.delivery_id == *delivery && q.table_name == *table) {
+            let path = store.path(&quarantine.path);
+            let contract = rulebook.contracts.iter().find(|c| c.name == *table);
+            // Its records go when the rules say of them, too, that they are due.
+            let year = crate::domain::DateFormat::Iso
+                .parse(&quarantine.delivery_date)
+                .and_then(|d| rulebook.calendar.year_of(d));
+            let (Some(contract), Some(year)) = (contract, year) else { continue };
+            let snapshot = Snapshot {
+                record_class: contract.record_class.clone(),
+                annee_scolaire: year.to_string(),
+                ..quarantine.clone()
+            };
+            let groups = analysis.groups(snapshot, &path)?;
+            if groups.is_empty() || groups.iter().any(|g| g.verdict.outcome != Outcome::Eliminate) {
+                continue;
+            }
+            let bytes = std::fs::metadata(&path).map_err(|e| Error::io(&path, e))?.len();
+            let covered = CopyCovered {
+                kind: CopyKind::Quarantine,
+                name: quarantine.path.clone(),
+                sha256: quarantine.sha256.clone(),
+                bytes,
+            };
+            let records = quarantine.rows.unsigned_abs();
+            let copy = all.entry(quarantine.path.clone()).or_insert(Copy {
+                covered,
+                rows: BTreeSet::new(),
+                records,
+            });
+            copy.rows.insert(part.order);
+        }
+    }
+    Ok(all.into_values().collect())
+}
+
+/// The canonical list as a document, without what depends on the day.
+pub(super) fn document(rulebook: &Rulebook, due: &Due, replaces: Option<&str>) -> Value {
+    let copies: Vec<&CopyCovered> = due.copies.iter().map(|c| &c.covered).collect();
+    let terms = &rulebook.elimination;
+    let mut document = json!({
+        "rules_version": rulebook.referential.version, "service": terms.service,
+        "archives": terms.archives, "rows": due.rows, "copies": copies,
+    });
+    if let (Some(list), Some(fields)) = (replaces, document.as_object_mut()) {
+        fields.insert("replaces".into(), json!(list));
+    }
+    document
+}
+
+/// The elimination step: makes the list of what is due. Nobody has proposed it yet.
 ///
 /// # Errors
 /// When the store fails.
 pub fn propose(run: &mut Run<'_>) -> Result<Said> {
-    let groups = decisions(run.store, &run.rulebook.referential, &run.rulebook.calendar, run.date)?;
-    let read: u64 = groups.iter().map(|g| g.records).sum();
-    let due: Vec<&Group> = groups.iter().filter(|g| g.decision.outcome == Outcome::Eliminate).collect();
-    let listed: u64 = due.iter().map(|g| g.records).sum();
-    let counts = Counts { read, accepted: listed, excluded: read - listed, ..Counts::default() };
-    if due.is_empty() {
-        return Ok(Said { counts, detail: "aucun enregistrement éliminable".into(), ..Said::default() });
-    }
     let work = run.store.work_dir("elimination")?;
     let folder = work.join("list");
-    let rows = write_records(run, &due, &folder)?;
-    let canonical_list = json!({"rules_version": run.rulebook.referential.version, "rows": rows});
-    let digest = Digest::of(canonical(&canonical_list).as_bytes()).to_string();
-    if let Some(known) = run.store.ledger.lists()?.into_iter().find(|l| l.digest == digest) {
+    let text = |n: &str| Field::new(n, DataType::Utf8, false);
+    let fields = ["row", "record", "table", "annee_scolaire", "rule", "due_date"].map(text);
+    let schema = Arc::new(Schema::new(fields.to_vec()));
+    let mut writer = PartWriter::create(&folder.join("list.parquet"), schema.clone())?;
+    let due = due(run.store, run.rulebook, run.date, &mut |row, names| {
+        let n = names.len();
+        let same =
+            |v: &str| -> ArrayRef { Arc::new(StringArray::from_iter_values(std::iter::repeat_n(v, n))) };
+        let year = format!("{}-{}", row.first_year, row.last_year);
+        let columns = vec![
+            same(&row.order.to_string()),
+            names,
+            same(&row.table),
+            same(&year),
+            same(&row.rule),
+            same(&row.due_date.to_string()),
+        ];
+        writer.write(&RecordBatch::try_new(schema.clone(), columns)?)
+    })?;
+    writer.finish()?;
+    let listed: u64 = due.rows.iter().map(|r| r.records).sum();
+    let counts =
+        Counts { read: due.read, accepted: listed, excluded: due.read - listed, ..Counts::default() };
+    if due.rows.is_empty() {
         files::remove_dir(&work)?;
-        let detail =
-            format!("liste {} inchangée : {listed} enregistrements, en attente de décision", known.id);
-        return Ok(Said { counts, outputs: vec![known.path], detail, ..Said::default() });
+        return Ok(Said { counts, detail: "aucun enregistrement éliminable".into(), ..Said::default() });
+    }
+    let mut document = document(run.rulebook, &due, None);
+    let mut digest = list_digest(&document).to_string();
+    while let Some(known) = run.store.ledger.lists()?.into_iter().find(|l| l.digest == digest) {
+        let state = run.store.ledger.course(&known.id)?.state();
+        if !matches!(state, State::Returned | State::Refused) {
+            files::remove_dir(&work)?;
+            let detail = format!(
+                "liste {} inchangée : {}, {}",
+                known.id,
+                count(listed, "enregistrement", "enregistrements"),
+                state.french()
+            );
+            return Ok(Said { counts, outputs: vec![known.path], detail, ..Said::default() });
+        }
+        // The same records are asked for once more: another list, which says which it replaces.
+        document = self::document(run.rulebook, &due, Some(&known.id));
+        digest = list_digest(&document).to_string();
     }
     let id = format!("EL-{}-{}", run.date.format("%Y%m%d"), digest.get(..8).unwrap_or_default());
+    let holds = gels_digest(&run.store.ledger.gels()?);
+    if let Some(fields) = document.as_object_mut() {
+        let more = [
+            ("id", json!(id)),
+            ("digest", json!(digest)),
+            ("proposed_on", json!(run.date.to_string())),
+            ("records", json!(listed)),
+            ("holds_digest", json!(holds)),
+        ];
+        fields.extend(more.map(|(k, v)| (k.to_owned(), v)));
+    }
     let path = format!("elimination/{id}");
-    let document = json!({
-        "id": id, "digest": digest, "status": "proposed", "proposed_on": run.date.to_string(),
-        "rules_version": run.rulebook.referential.version, "records": listed, "rows": rows,
-    });
     let mut text = serde_json::to_string_pretty(&document).map_err(|e| Error::Write(e.to_string()))?;
     text.push('\n');
+    let paper = bordereau(&text)?;
     files::write_atomic(&folder.join("list.json"), text.as_bytes())?;
-    files::write_atomic(&folder.join("bordereau.xlsx"), &bordereau::xlsx(&id, &digest, run.date, &rows)?)?;
+    files::write_atomic(&folder.join("bordereau.xlsx"), &xlsx(&paper)?)?;
+    files::write_atomic(&folder.join("bordereau.pdf"), &bordereau_pdf(&paper, &[])?)?;
     run.store.publish(&[(folder, path.clone())])?;
     let row = ListRow {
         id: id.clone(),
         digest: digest.clone(),
         path: path.clone(),
         records: i64::try_from(listed).unwrap_or(i64::MAX),
-        status: "proposed".into(),
         proposed_on: run.date.to_string(),
         run_id: run.id.clone(),
     };
-    let payload = json!({"list": id, "digest": digest, "records": listed, "rows": rows.len()});
+    let payload = json!({"list": id, "digest": digest, "records": listed, "rows": due.rows.len()});
     let (at, date) = (run.now(), run.date.to_string());
     run.store.ledger.transact(|tx| {
         tx.list(&row)?;
-        tx.journal(&NewEntry { at: &at, date: &date, run_id: &run.id, kind: "list_proposed", payload })
+        tx.journal(&NewEntry { at: &at, date: &date, run_id: &run.id, kind: "list_made", payload })
     })?;
     files::remove_dir(&work)?;
     let detail = format!(
         "liste {id} : {} en {} de bordereau ; rien n'est supprimé sans visa",
         count(listed, "enregistrement", "enregistrements"),
-        count(rows.len() as u64, "ligne", "lignes")
+        count(due.rows.len() as u64, "ligne", "lignes")
     );
     Ok(Said { counts, outputs: vec![path], detail, ..Said::default() })
 }
 
-/// Writes `list.parquet` and gathers the rows of the bordereau.
-fn write_records(run: &Run<'_>, due: &[&Group], folder: &std::path::Path) -> Result<Vec<BordereauRow>> {
-    let text = |n: &str| Field::new(n, DataType::Utf8, false);
-    let schema = Arc::new(Schema::new(vec![
-        text("row"),
-        text("record"),
-        text("table"),
-        text("annee_scolaire"),
-        text("rule"),
-        text("due_date"),
-    ]));
-    let mut writer = PartWriter::create(&folder.join("list.parquet"), schema.clone())?;
-    let mut by_row: BTreeMap<(String, String, String), Vec<&Group>> = BTreeMap::new();
-    for group in due {
-        let s = &group.snapshot;
-        by_row
-            .entry((s.record_class.clone(), s.annee_scolaire.clone(), s.table_name.clone()))
-            .or_default()
-            .push(group);
+/// The bordereau that a `list.json` says.
+///
+/// # Errors
+/// When it is not the text of a list.
+pub fn bordereau(list_json: &str) -> Result<Bordereau> {
+    let wrong = |e: serde_json::Error| Error::Refused {
+        code: "ELIM_LIST_UNREADABLE",
+        message: format!("list.json illisible (ligne {}) : exportez de nouveau la liste", e.line()),
+    };
+    let mut value: Value = serde_json::from_str(list_json).map_err(wrong)?;
+    if let Some(fields) = value.as_object_mut() {
+        let id = fields.get("id").cloned().unwrap_or_default();
+        fields.insert("request_number".into(), id);
     }
-    let mut rows = Vec::new();
-    for (order, ((_, year, table), groups)) in (1..).zip(by_row) {
-        let (mut records, mut bytes, mut digest) = (0, 0, Sha256::new());
-        let Some(first) = groups.first() else { continue };
-        let due_date =
-            groups.iter().filter_map(|g| g.decision.due).max().map(|d| d.to_string()).unwrap_or_default();
-        let rule_id = first.decision.rules.join(",");
-        for group in &groups {
-            let path = run.store.snapshot_path(&group.snapshot)?;
-            bytes += std::fs::metadata(&path).map_err(|e| Error::io(&path, e))?.len();
-            for batch in read_batches(&path, Some(&["_file", "_record"]))? {
-                let batch = batch?;
-                let names = record_names(&group.snapshot.delivery_id, &batch)?;
-                let list: &StringArray = names.as_string();
-                list.iter().flatten().for_each(|n| {
-                    digest.update(n.as_bytes());
-                    digest.update(b"\n");
-                });
-                let n = batch.num_rows();
-                records += n as u64;
-                let same = |v: &str| -> ArrayRef {
-                    Arc::new(StringArray::from_iter_values(std::iter::repeat_n(v, n)))
-                };
-                let columns = vec![
-                    same(&order.to_string()),
-                    names.clone(),
-                    same(&table),
-                    same(&year),
-                    same(&rule_id),
-                    same(&due_date),
-                ];
-                writer.write(&RecordBatch::try_new(schema.clone(), columns)?)?;
-            }
-        }
-        let rule =
-            run.rulebook.referential.rules.iter().find(|r| first.decision.rules.first() == Some(&r.id));
-        let contract = run.rulebook.contracts.iter().find(|c| c.name == table);
-        let (first_year, last_year) = year.split_once('-').unwrap_or((&year, &year));
-        rows.push(BordereauRow {
-            order,
-            rule: rule_id,
-            typology: contract.map_or(table.clone(), |c| c.title.clone()),
-            table: table.clone(),
-            first_year: first_year.to_owned(),
-            last_year: last_year.to_owned(),
-            duration: rule.map(|r| r.duration.french()).unwrap_or_default(),
-            due_date,
-            records,
-            bytes,
-            records_sha256: crate::domain::hex(&digest.finalize()),
-            reasons: first.decision.reasons.clone(),
-        });
-    }
-    writer.finish()?;
-    Ok(rows)
+    serde_json::from_value(value).map_err(wrong)
 }

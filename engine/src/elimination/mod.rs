@@ -1,6 +1,40 @@
-//! Elimination lists: what the rules make due, proposed to the archives. Nothing is deleted here.
+//! The elimination of what is due: list, signatures, visa of the archives, execution, attestation
+//! (code du patrimoine, L212-2, L212-3, R212-14). Nothing goes without the visa of exactly that list.
 
-mod bordereau;
+pub mod acts;
+mod execute;
+pub mod exported;
+#[cfg(test)]
+pub(crate) mod fixture;
+pub mod keys;
 mod list;
+pub mod papers;
+pub mod refusal;
+pub mod registry;
+pub mod signature;
+pub mod state;
+pub mod visa;
+mod workflow;
 
-pub use list::{BordereauRow, propose};
+pub use execute::{Executed, Execution, done, read_list};
+pub use list::{bordereau, due, propose};
+pub use workflow::Desk;
+
+use papers::Service;
+use registry::Registry;
+use state::CoolingOff;
+
+/// What an organisation says of its eliminations.
+#[derive(Debug, Clone, Default)]
+pub struct Terms {
+    /// The producing service.
+    pub service: Service,
+    /// The archives service whose visa is asked.
+    pub archives: String,
+    /// Days between the approval of an execution and its start.
+    pub cooling_off: CoolingOff,
+    /// Most records that one execution may eliminate.
+    pub threshold: u64,
+    /// Who signs, with which key, in which quality.
+    pub registry: Registry,
+}

@@ -1,12 +1,14 @@
-//! One decision, pure and total: given the rules of a class and the date that starts them, what
-//! becomes of the records at a day. Unknown, undated, unverified or conflicting means keep.
+//! One decision, pure and total: given the rules of a class and what is known of a record, what
+//! becomes of it at a day. Unknown, undated, unverified, held or conflicting means keep.
 
-use super::rules::{Rule, SortFinal};
+use super::class::{ClassRules, Facts};
+use super::rules::{Clock, Phase, Rule, SortFinal};
+use crate::domain::Calendar;
 use chrono::NaiveDate;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 /// What becomes of records.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Outcome {
     /// Due, to be kept for good.
@@ -17,13 +19,15 @@ pub enum Outcome {
     Sort,
     /// The duration still runs.
     KeepNotDue,
-    /// Nothing says when it started.
+    /// Nothing says when it started, or it did not.
     KeepUndated,
-    /// No rule for the class.
+    /// No rule for the record.
     KeepNoRule,
     /// A rule that nobody has verified.
     KeepUnverified,
-    /// Rules disagree on the sort final.
+    /// Due, but a gel holds it.
+    KeepHeld,
+    /// Rules disagree on the sort final, or one does not say it.
     Conflict,
 }
 
@@ -38,6 +42,7 @@ impl Outcome {
             Outcome::KeepUndated => "keep_undated",
             Outcome::KeepNoRule => "keep_no_rule",
             Outcome::KeepUnverified => "keep_unverified",
+            Outcome::KeepHeld => "keep_held",
             Outcome::Conflict => "conflict",
         }
     }
@@ -52,172 +57,85 @@ impl Outcome {
             Outcome::KeepUndated => "gardé : date de départ inconnue",
             Outcome::KeepNoRule => "gardé : aucune règle",
             Outcome::KeepUnverified => "gardé : règle non vérifiée",
+            Outcome::KeepHeld => "gardé : gel en cours",
             Outcome::Conflict => "gardé : règles contradictoires",
         }
     }
 }
 
-/// A decision and why.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Decision {
+/// A decision, without its story (see [`ClassRules::explain`]).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct Verdict {
     /// What.
     pub outcome: Outcome,
-    /// Rules that apply, in the referential's order.
-    pub rules: Vec<String>,
-    /// Last due day of all rules.
+    /// Youngest age that a rule gives; `None` without a rule.
+    pub phase: Option<Phase>,
+    /// Day that started the chain of the rule that is due last; of the first undated rule when
+    /// there is one.
+    pub start: Option<NaiveDate>,
+    /// Last due day of all rules; `None` as soon as one has none.
     pub due: Option<NaiveDate>,
-    /// Reasons, in French.
-    pub reasons: Vec<String>,
+    /// Last day in the active base: the first end of the RGPD clock.
+    pub active_until: Option<NaiveDate>,
 }
 
-/// Decides for records of a class whose rules are `rules` (those that hold at `at`) and whose
-/// duration starts on `start`. Records are due strictly after the due day.
-pub fn decide<'r>(
-    rules: impl Iterator<Item = &'r Rule>,
-    start: Option<NaiveDate>,
-    at: NaiveDate,
-) -> Decision {
-    let rules: Vec<&Rule> = rules.collect();
-    let ids: Vec<String> = rules.iter().map(|r| r.id.clone()).collect();
-    let day = |d: NaiveDate| d.format("%d/%m/%Y");
-    let mut reasons: Vec<String> = rules
-        .iter()
-        .map(|r| {
-            let verified = r.verified.as_ref().filter(|_| r.is_verified(at));
-            let sure = verified.map_or("non vérifiée".to_owned(), |v| format!("vérifiée par {}", v.by));
-            format!(
-                "règle {} ({}) : {} après {} ; {sure}",
-                r.id,
-                r.title,
-                r.duration.french(),
-                r.start_event.french()
-            )
+impl ClassRules<'_> {
+    /// Decides for a record at a day. Records are due strictly after the due day; `held` says
+    /// that a gel covers the record.
+    pub fn decide(&self, facts: Facts<'_>, at: NaiveDate, calendar: &Calendar, held: bool) -> Verdict {
+        let mut verdict =
+            Verdict { outcome: Outcome::KeepNoRule, phase: None, start: None, due: None, active_until: None };
+        let (mut first, mut undated, mut unverified, mut conflict) = (None, false, false, false);
+        for (prepared, span) in self.governing(facts, at, calendar) {
+            let rule = prepared.rule;
+            if rule.clock == Clock::Rgpd {
+                verdict.active_until = [verdict.active_until, span.due].into_iter().flatten().min();
+                continue;
+            }
+            if undated {
+                // The start already told is that of the first rule without a due day.
+            } else if span.due.is_none() {
+                undated = true;
+                (verdict.start, verdict.due) = (span.start, None);
+            } else if span.due > verdict.due {
+                (verdict.start, verdict.due) = (span.start, span.due);
+            }
+            verdict.phase = Some(verdict.phase.map_or(span.phase, |p| p.min(span.phase)));
+            unverified |= !rule.is_verified(at);
+            let sort = *first.get_or_insert(rule);
+            conflict |= rule.sort_final.is_none() || !same_sort(sort, rule);
+        }
+        let Some(first) = first else { return verdict };
+        verdict.outcome = match (verdict.due, first.sort_final) {
+            (None, _) => Outcome::KeepUndated,
+            (Some(due), _) if at <= due => Outcome::KeepNotDue,
+            _ if unverified => Outcome::KeepUnverified,
+            _ if conflict => Outcome::Conflict,
+            _ if held => Outcome::KeepHeld,
+            (_, Some(SortFinal::Conservation)) => Outcome::Conserve,
+            (_, Some(SortFinal::Elimination)) => Outcome::Eliminate,
+            (_, Some(SortFinal::Tri)) => Outcome::Sort,
+            (_, None) => Outcome::Conflict,
+        };
+        verdict
+    }
+
+    /// First day on which a record is past the due day of every rule then in force, whatever their
+    /// verification, their sort final and the gels; `None` when no day is.
+    ///
+    /// Rules come into force and leave it: a record may be due on this day and no longer later.
+    pub fn first_due(&self, facts: Facts<'_>, calendar: &Calendar) -> Option<NaiveDate> {
+        self.periods().find_map(|(from, to)| {
+            let due = self.decide(facts, from, calendar, false).due?;
+            let first = due.succ_opt()?.max(from);
+            (first <= to).then_some(first)
         })
-        .collect();
-    let mut end = |outcome, due, reason: String| {
-        reasons.push(reason);
-        Decision { outcome, rules: Vec::clone(&ids), due, reasons: std::mem::take(&mut reasons) }
-    };
-    let Some(first) = rules.first() else {
-        return end(Outcome::KeepNoRule, None, "aucune règle en vigueur pour cette classe".into());
-    };
-    let Some(start) = start else {
-        return end(Outcome::KeepUndated, None, "la date de départ est inconnue".into());
-    };
-    let dues: Option<Vec<NaiveDate>> = rules.iter().map(|r| r.duration.after(start)).collect();
-    let Some(due) = dues.and_then(|d| d.into_iter().max()) else {
-        return end(Outcome::KeepUndated, None, "l'échéance dépasse le calendrier".into());
-    };
-    if at <= due {
-        return end(
-            Outcome::KeepNotDue,
-            Some(due),
-            format!("échéance le {}, pas encore passée au {}", day(due), day(at)),
-        );
     }
-    if rules.iter().any(|r| !r.is_verified(at)) {
-        return end(
-            Outcome::KeepUnverified,
-            Some(due),
-            format!("échéance du {} passée, mais une règle n'est pas vérifiée", day(due)),
-        );
-    }
-    if rules.iter().any(|r| r.sort_final != first.sort_final) {
-        return end(Outcome::Conflict, Some(due), "les règles ne s'accordent pas sur le sort final".into());
-    }
-    let outcome = match first.sort_final {
-        SortFinal::Conservation => Outcome::Conserve,
-        SortFinal::Elimination => Outcome::Eliminate,
-        SortFinal::Tri => Outcome::Sort,
-    };
-    // Without the day of the decision: the same due records give the same list every night.
-    end(outcome, Some(due), format!("échéance du {} passée", day(due)))
+}
+
+fn same_sort(a: &Rule, b: &Rule) -> bool {
+    a.sort_final == b.sort_final && a.tri == b.tri
 }
 
 #[cfg(test)]
-mod tests {
-    use super::super::rules::{Basis, Duration, StartEvent, Verified};
-    use super::*;
-    use crate::domain::DateFormat;
-
-    fn day(t: &str) -> NaiveDate {
-        DateFormat::Iso.parse(t).unwrap()
-    }
-
-    fn rule(duration: &str, sort_final: SortFinal, verified: bool) -> Rule {
-        Rule {
-            id: format!("R-{duration}"),
-            record_class: "c".into(),
-            title: "t".into(),
-            basis: Basis::Dua,
-            duration: Duration::parse(duration).unwrap(),
-            start_event: StartEvent::FinAnneeScolaire,
-            sort_final,
-            citation: "x".into(),
-            verified: verified.then(|| Verified { on: Some(day("2025-10-01")), by: "y".into() }),
-            effective_from: day("2000-01-01"),
-            effective_to: None,
-        }
-    }
-
-    #[test]
-    fn every_case_of_the_decision() {
-        use Outcome::*;
-        use SortFinal::*;
-        let start = Some(day("2025-08-31"));
-        type Case<'a> = (&'a str, Vec<Rule>, Option<NaiveDate>, &'a str, Outcome);
-        let table: &[Case<'_>] = &[
-            ("no rule", vec![], start, "2100-01-01", KeepNoRule),
-            ("no start", vec![rule("P3M", Elimination, true)], None, "2100-01-01", KeepUndated),
-            (
-                "the due day itself is not due",
-                vec![rule("P3M", Elimination, true)],
-                start,
-                "2025-11-30",
-                KeepNotDue,
-            ),
-            ("the day after is", vec![rule("P3M", Elimination, true)], start, "2025-12-01", Eliminate),
-            ("conservation", vec![rule("P3M", Conservation, true)], start, "2025-12-01", Conserve),
-            ("tri", vec![rule("P3M", Tri, true)], start, "2025-12-01", Sort),
-            ("unverified", vec![rule("P3M", Elimination, false)], start, "2025-12-01", KeepUnverified),
-            (
-                "verified only later",
-                vec![rule("P3M", Elimination, true)],
-                Some(day("2025-01-01")),
-                "2025-09-30",
-                KeepUnverified,
-            ),
-            (
-                "one of two unverified",
-                vec![rule("P3M", Elimination, true), rule("P1M", Elimination, false)],
-                start,
-                "2025-12-01",
-                KeepUnverified,
-            ),
-            (
-                "the last of two due days counts",
-                vec![rule("P3M", Elimination, true), rule("P1Y", Elimination, true)],
-                start,
-                "2025-12-01",
-                KeepNotDue,
-            ),
-            (
-                "two sorts",
-                vec![rule("P3M", Elimination, true), rule("P1M", Conservation, true)],
-                start,
-                "2025-12-01",
-                Conflict,
-            ),
-            (
-                "past the calendar",
-                vec![rule("P12000Y", Elimination, true), rule("P3M", Elimination, true)],
-                start,
-                "2026-01-01",
-                KeepNotDue,
-            ),
-        ];
-        for (case, rules, start, at, want) in table {
-            assert_eq!(decide(rules.iter(), *start, day(at)).outcome, *want, "{case}");
-        }
-    }
-}
+mod tests;

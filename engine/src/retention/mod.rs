@@ -1,9 +1,35 @@
 //! Sort final: what the rules say of every record at a date. Nothing here deletes anything.
 
+mod class;
 mod decide;
+mod diff;
+mod duration;
+mod examples;
+mod explain;
+mod facts;
+#[cfg(test)]
+mod laws;
+mod load;
+mod overlay;
 mod rules;
+mod shipped;
 mod stage;
+#[cfg(test)]
+mod testing;
+pub mod tri;
+pub mod vitam;
 
-pub use decide::{Decision, Outcome, decide};
-pub use rules::{Basis, Duration, Referential, Rule, SortFinal, Verified};
-pub use stage::{Group, decisions, record_names, simulate, sort_final};
+pub use class::{ClassRules, EventDate, Facts};
+pub use decide::{Outcome, Verdict};
+pub use diff::{ChangeKind, Direction, FieldChange, Impact, RuleChange, Share, diff, impact};
+pub use duration::{Duration, Mode};
+pub use explain::{Explanation, RuleStory};
+pub use facts::{Shared, check_scope};
+pub use rules::{
+    Agreement, Basis, Cap, Clock, EffectiveBy, Event, Example, Phase, Referential, Rule, SortFinal, Start,
+    Step, Verified,
+};
+pub use shipped::SHIPPED;
+pub use stage::{
+    Analysis, Group, Simulation, decisions, first_due, record_name, record_names, simulate, sort_final,
+};

@@ -1,15 +1,16 @@
 //! The sort-final step: a decision for every record of every table, with its reasons.
 //!
-//! Records of one snapshot whose duration starts on the same day share their decision: they are a
-//! [`Group`], decided once.
+//! Records of one snapshot of which the same is known share their decision: they are a [`Group`],
+//! decided once.
 
-use super::decide::{Decision, Outcome, decide};
-use super::rules::Referential;
-use crate::domain::{AnneeScolaire, Calendar};
+use super::facts::{Shared, Splitter};
+use super::{Explanation, Facts, Outcome, Phase, Referential, Verdict};
+use crate::contract::Contract;
+use crate::domain::Calendar;
 use crate::error::{Error, Result};
 use crate::french::thousands;
-use crate::run::{Counts, Run, Said};
-use crate::store::{PartWriter, Snapshot, Store, files, read_batches};
+use crate::run::{Counts, Rulebook, Run, Said};
+use crate::store::{Gel, PartWriter, Snapshot, Store, column_names, files, read_batches};
 use crate::validate::days;
 use arrow::array::{ArrayRef, AsArray, Date32Array, StringArray};
 use arrow::datatypes::{DataType, Field, Int64Type, Schema};
@@ -17,43 +18,130 @@ use arrow::record_batch::RecordBatch;
 use chrono::NaiveDate;
 use serde_json::json;
 use std::collections::BTreeMap;
+use std::path::Path;
 use std::sync::Arc;
 
-/// Records that share a decision.
+/// Records of a snapshot that share a decision.
 #[derive(Debug, Clone)]
 pub struct Group {
     /// Where they are.
     pub snapshot: Snapshot,
-    /// Day that starts the duration.
-    pub start: Option<NaiveDate>,
+    /// Number of the group in its snapshot.
+    pub number: usize,
+    /// They are all the records of their snapshot.
+    pub whole: bool,
+    /// What they have in common.
+    pub shared: Shared,
     /// How many.
     pub records: u64,
-    /// What and why.
-    pub decision: Decision,
+    /// What becomes of them.
+    pub verdict: Verdict,
 }
 
-/// Decisions for everything in the store at a date, in the order of ingestion.
+/// What decides at a date: rules, school years, tables, holds.
+pub struct Analysis<'r> {
+    referential: &'r Referential,
+    calendar: &'r Calendar,
+    contracts: &'r [Contract],
+    gels: Vec<Gel>,
+    at: NaiveDate,
+}
+
+impl<'r> Analysis<'r> {
+    /// Of a store, at a date, with the holds in force that day.
+    ///
+    /// # Errors
+    /// When the ledger cannot be read.
+    pub fn new(store: &Store, rulebook: &'r Rulebook, at: NaiveDate) -> Result<Self> {
+        let gels = store.ledger.gels()?.into_iter().filter(|g| g.is_active(at)).collect();
+        let Rulebook { referential, calendar, contracts, .. } = rulebook;
+        Ok(Analysis { referential, calendar, contracts, gels, at })
+    }
+
+    /// What tells the records of a snapshot apart; the first look at its file, if one is needed.
+    ///
+    /// # Errors
+    /// When the file cannot be read.
+    pub fn splitter(&self, snapshot: &Snapshot, path: &Path) -> Result<Splitter> {
+        let rules = self.referential.class(&snapshot.record_class);
+        let contract = self.contracts.iter().find(|c| c.name == snapshot.table_name);
+        let gels: Vec<&Gel> = self.gels.iter().collect();
+        let plain = gels.is_empty() && contract.is_none_or(|c| c.events.is_empty() && c.document.is_none());
+        let columns = if plain { Vec::new() } else { column_names(path)? };
+        Splitter::new(snapshot, contract, &rules, &gels, self.calendar, &columns)
+    }
+
+    /// The whole story of a group, in French.
+    pub fn explain(&self, group: &Group) -> Explanation {
+        let rules = self.referential.class(&group.snapshot.record_class);
+        let facts = Facts { dates: &group.shared.dates, document: group.shared.document.as_deref() };
+        rules.explain(facts, self.at, self.calendar, &group.shared.held)
+    }
+
+    /// Groups of one snapshot whose file is at `path`.
+    ///
+    /// # Errors
+    /// When the file cannot be read, or does not hold the records that the ledger counts.
+    pub fn groups(&self, snapshot: Snapshot, path: &Path) -> Result<Vec<Group>> {
+        let mut splitter = self.splitter(&snapshot, path)?;
+        let rows = snapshot.rows.unsigned_abs();
+        let counted: Vec<(Shared, u64)> = if splitter.is_single() {
+            vec![(splitter.single(), rows)]
+        } else {
+            let wanted = splitter.wanted();
+            let wanted: Vec<String> = wanted.into_iter().map(str::to_owned).collect();
+            let wanted: Vec<&str> = wanted.iter().map(String::as_str).collect();
+            let mut counts: Vec<u64> = Vec::new();
+            for batch in read_batches(path, Some(&wanted))? {
+                for group in splitter.rows(&snapshot, &batch?)? {
+                    counts.resize(counts.len().max(group + 1), 0);
+                    if let Some(n) = counts.get_mut(group) {
+                        *n += 1;
+                    }
+                }
+            }
+            splitter.groups.into_iter().zip(counts).collect()
+        };
+        if counted.iter().map(|(_, n)| n).sum::<u64>() != rows {
+            return Err(Error::Corrupt(format!("{} : {rows} enregistrements attendus", snapshot.path)));
+        }
+        let whole = counted.len() == 1;
+        let rules = self.referential.class(&snapshot.record_class);
+        let decide = |shared: &Shared| {
+            let facts = Facts { dates: &shared.dates, document: shared.document.as_deref() };
+            rules.decide(facts, self.at, self.calendar, !shared.held.is_empty())
+        };
+        let groups = counted.into_iter().enumerate().map(|(number, (shared, records))| Group {
+            verdict: decide(&shared),
+            snapshot: snapshot.clone(),
+            number,
+            whole,
+            shared,
+            records,
+        });
+        Ok(groups.collect())
+    }
+}
+
+/// First day on which records become due, whatever the sort final, verifications and holds; `None`
+/// when nothing says.
+pub fn first_due(rulebook: &Rulebook, group: &Group) -> Option<NaiveDate> {
+    let facts = Facts { dates: &group.shared.dates, document: group.shared.document.as_deref() };
+    rulebook.referential.class(&group.snapshot.record_class).first_due(facts, &rulebook.calendar)
+}
+
+/// Decisions for every record of every table of the store at a date, in the order of ingestion.
 ///
 /// # Errors
-/// When the ledger cannot be read or says nonsense.
-pub fn decisions(
-    store: &Store,
-    referential: &Referential,
-    calendar: &Calendar,
-    at: NaiveDate,
-) -> Result<Vec<Group>> {
-    store
-        .ledger
-        .snapshots("")?
-        .into_iter()
-        .map(|snapshot| {
-            let year = AnneeScolaire::parse(&snapshot.annee_scolaire)
-                .ok_or_else(|| Error::Corrupt(format!("année scolaire de {}", snapshot.path)))?;
-            let start = calendar.end_of(year);
-            let decision = decide(referential.of_class(&snapshot.record_class, at), start, at);
-            Ok(Group { start, records: snapshot.rows.unsigned_abs(), decision, snapshot })
-        })
-        .collect()
+/// When the store cannot be read or says nonsense.
+pub fn decisions(store: &Store, rulebook: &Rulebook, at: NaiveDate) -> Result<Vec<Group>> {
+    let analysis = Analysis::new(store, rulebook, at)?;
+    let mut all = Vec::new();
+    for snapshot in store.ledger.snapshots("")? {
+        let path = store.path(&snapshot.path);
+        all.extend(analysis.groups(snapshot, &path)?);
+    }
+    Ok(all)
 }
 
 /// Records by (class, school year, decision).
@@ -63,8 +151,8 @@ pub type Simulation = BTreeMap<(String, String, Outcome), u64>;
 pub fn simulate(groups: &[Group]) -> (BTreeMap<Outcome, u64>, Simulation) {
     let (mut total, mut detail) = (BTreeMap::new(), BTreeMap::new());
     for g in groups {
-        *total.entry(g.decision.outcome).or_default() += g.records;
-        let key = (g.snapshot.record_class.clone(), g.snapshot.annee_scolaire.clone(), g.decision.outcome);
+        *total.entry(g.verdict.outcome).or_default() += g.records;
+        let key = (g.snapshot.record_class.clone(), g.snapshot.annee_scolaire.clone(), g.verdict.outcome);
         *detail.entry(key).or_default() += g.records;
     }
     (total, detail)
@@ -75,7 +163,8 @@ pub fn simulate(groups: &[Group]) -> (BTreeMap<Outcome, u64>, Simulation) {
 /// # Errors
 /// When the store fails, or a snapshot does not hold the records that the ledger counts.
 pub fn sort_final(run: &mut Run<'_>) -> Result<Said> {
-    let groups = decisions(run.store, &run.rulebook.referential, &run.rulebook.calendar, run.date)?;
+    let groups = decisions(run.store, run.rulebook, run.date)?;
+    let analysis = Analysis::new(run.store, run.rulebook, run.date)?;
     let path = format!("reports/{}/decisions.parquet", run.id);
     let aside = run.store.work_dir("sort-final")?.join("decisions.parquet");
     let text = |n: &str, null: bool| Field::new(n, DataType::Utf8, null);
@@ -85,29 +174,40 @@ pub fn sort_final(run: &mut Run<'_>) -> Result<Said> {
         text("record_class", false),
         text("annee_scolaire", false),
         text("decision", false),
+        text("phase", true),
         text("rules", false),
         text("rules_version", false),
         Field::new("start_date", DataType::Date32, true),
         Field::new("due_date", DataType::Date32, true),
+        Field::new("active_until", DataType::Date32, true),
+        text("holds", false),
         text("reasons", false),
     ]));
     let mut writer = PartWriter::create(&aside, schema.clone())?;
     let mut decided = 0_u64;
-    for (i, group) in groups.iter().enumerate() {
+    let mut done = 0;
+    for same in groups.chunk_by(|a, b| a.snapshot.path == b.snapshot.path) {
+        let Some(first) = same.first() else { continue };
+        let path = run.store.snapshot_path(&first.snapshot)?;
+        let told: Vec<Told> = same.iter().map(|g| Told::of(&analysis, g)).collect();
+        let mut splitter = analysis.splitter(&first.snapshot, &path)?;
+        let mut columns: Vec<String> = splitter.wanted().into_iter().map(str::to_owned).collect();
+        columns.extend(["_file".to_owned(), "_record".to_owned()]);
+        let columns: Vec<&str> = columns.iter().map(String::as_str).collect();
         let mut rows = 0_u64;
-        for batch in read_batches(&run.store.snapshot_path(&group.snapshot)?, Some(&["_file", "_record"]))? {
+        for batch in read_batches(&path, Some(&columns))? {
             let batch = batch?;
             rows += batch.num_rows() as u64;
-            writer.write(&decision_rows(&schema, group, &run.rulebook.referential.version, &batch)?)?;
+            let numbers = splitter.rows(&first.snapshot, &batch)?;
+            let version = &run.rulebook.referential.version;
+            writer.write(&decision_rows(&schema, &first.snapshot, &told, &numbers, version, &batch)?)?;
         }
-        if rows != group.records {
-            return Err(Error::Corrupt(format!(
-                "{} : {rows} enregistrements lus, {} attendus",
-                group.snapshot.path, group.records
-            )));
+        if rows != same.iter().map(|g| g.records).sum::<u64>() {
+            return Err(Error::Corrupt(format!("{} : {rows} enregistrements lus", first.snapshot.path)));
         }
         decided += rows;
-        run.progress.advance(i as u64 + 1, groups.len() as u64);
+        done += same.len();
+        run.progress.advance(done as u64, groups.len() as u64);
     }
     let (_, digest) = writer.finish()?;
     files::publish(&aside, &run.store.path(&path))?;
@@ -135,19 +235,54 @@ pub fn record_name(delivery: &str, file: &str, record: i64) -> String {
     format!("{delivery}/{file}#{record}")
 }
 
+/// A decision as it is written beside each of its records.
+struct Told {
+    outcome: &'static str,
+    phase: Option<&'static str>,
+    rules: String,
+    start: Option<NaiveDate>,
+    due: Option<NaiveDate>,
+    active_until: Option<NaiveDate>,
+    holds: String,
+    reasons: String,
+}
+
+impl Told {
+    fn of(analysis: &Analysis<'_>, group: &Group) -> Self {
+        let Explanation { rules, reasons, .. } = analysis.explain(group);
+        let ids: Vec<&str> = rules.iter().map(|r| r.id.as_str()).collect();
+        let v = &group.verdict;
+        Told {
+            outcome: v.outcome.as_str(),
+            phase: v.phase.map(Phase::as_str),
+            rules: ids.join(","),
+            start: v.start,
+            due: v.due,
+            active_until: v.active_until,
+            holds: group.shared.held.join(","),
+            reasons: reasons.join(" ; "),
+        }
+    }
+}
+
 fn decision_rows(
     schema: &Arc<Schema>,
-    group: &Group,
+    s: &Snapshot,
+    told: &[Told],
+    numbers: &[usize],
     version: &str,
     batch: &RecordBatch,
 ) -> Result<RecordBatch> {
     let n = batch.num_rows();
     let same =
         |value: &str| -> ArrayRef { Arc::new(StringArray::from_iter_values(std::iter::repeat_n(value, n))) };
-    let date = |d: Option<NaiveDate>| -> ArrayRef {
-        Arc::new(Date32Array::from_iter(std::iter::repeat_n(d.map(days), n)))
+    let of = |number: &usize| told.get(*number);
+    let text = |get: fn(&Told) -> &str| -> ArrayRef {
+        Arc::new(StringArray::from_iter(numbers.iter().map(|i| of(i).map(get))))
     };
-    let (s, d) = (&group.snapshot, &group.decision);
+    let date = |get: fn(&Told) -> Option<NaiveDate>| -> ArrayRef {
+        Arc::new(Date32Array::from_iter(numbers.iter().map(|i| of(i).and_then(get).map(days))))
+    };
     Ok(RecordBatch::try_new(
         schema.clone(),
         vec![
@@ -155,12 +290,15 @@ fn decision_rows(
             record_names(&s.delivery_id, batch)?,
             same(&s.record_class),
             same(&s.annee_scolaire),
-            same(d.outcome.as_str()),
-            same(&d.rules.join(",")),
+            text(|t| t.outcome),
+            Arc::new(StringArray::from_iter(numbers.iter().map(|i| of(i).and_then(|t| t.phase)))),
+            text(|t| &t.rules),
             same(version),
-            date(group.start),
-            date(d.due),
-            same(&d.reasons.join(" ; ")),
+            date(|t| t.start),
+            date(|t| t.due),
+            date(|t| t.active_until),
+            text(|t| &t.holds),
+            text(|t| &t.reasons),
         ],
     )?)
 }

@@ -27,13 +27,14 @@ use zip::{CompressionMethod, DateTime, ZipWriter};
 /// # Errors
 /// When the store fails.
 pub fn package(run: &mut Run<'_>) -> Result<Said> {
-    let groups = decisions(run.store, &run.rulebook.referential, &run.rulebook.calendar, run.date)?;
+    let groups = decisions(run.store, run.rulebook, run.date)?;
     let mut counts = Counts { read: groups.iter().map(|g| g.records).sum(), ..Counts::default() };
     let mut todo: BTreeMap<(String, String, NaiveDate), Vec<&Group>> = BTreeMap::new();
     let (mut waiting, mut before, mut replaced) = (Vec::new(), 0_u64, 0_u64);
     let present = present(run)?;
-    for group in groups.iter().filter(|g| g.decision.outcome == Outcome::Conserve) {
-        let Some(start) = group.start else { continue };
+    for group in groups.iter().filter(|g| g.verdict.outcome == Outcome::Conserve) {
+        // A snapshot goes into a package whole, or not yet.
+        let Some(start) = group.verdict.start.filter(|_| group.whole) else { continue };
         let s = &group.snapshot;
         if !present.contains(&s.path) {
             replaced += group.records;

@@ -13,10 +13,10 @@ mod spill;
 
 pub use current::current;
 pub use ledger::{
-    DeliveredFile, Delivery, EditionRow, IngestRow, Ledger, ListRow, Publication, Refusal, RunRow, SipRow,
-    Snapshot, StepRow,
+    DeliveredFile, Delivery, EditionRow, Gel, IngestRow, Ledger, ListRow, Publication, Refusal, RunRow,
+    SipRow, Snapshot, StepRow, Target, TargetKind, gels_digest, tombstone,
 };
-pub use parquet::{Encoded, PartWriter, holds_text, read_batches};
+pub use parquet::{Encoded, PartWriter, column_names, holds_text, read_batches};
 pub use spill::Spill;
 
 use crate::error::{Error, IoContext, Result};

@@ -157,6 +157,15 @@ pub fn holds_text(path: &Path, column: &str) -> Result<bool> {
     Ok(builder.schema().field_with_name(column).is_ok_and(|f| f.data_type() == &DataType::Utf8))
 }
 
+/// Names of the columns of a Parquet file.
+///
+/// # Errors
+/// When the file is missing or damaged.
+pub fn column_names(path: &Path) -> Result<Vec<String>> {
+    let builder = ParquetRecordBatchReaderBuilder::try_new(File::open(path).at(path)?)?;
+    Ok(builder.schema().fields().iter().map(|f| f.name().clone()).collect())
+}
+
 /// Reads a Parquet file batch by batch, some columns or all.
 ///
 /// # Errors

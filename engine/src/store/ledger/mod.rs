@@ -1,7 +1,11 @@
 //! The ledger: one SQLite file, durable writes, strict tables. Reading is here, writing in `write`.
 
+mod elimination;
+mod gels;
 mod write;
 
+pub use elimination::{Target, TargetKind, tombstone};
+pub use gels::{Gel, gels_digest};
 pub use write::Tx;
 
 use crate::error::{Error, Result};
@@ -12,9 +16,10 @@ use rusqlite::{Connection, OptionalExtension, Row, ToSql, Transaction};
 use std::path::Path;
 
 /// Version of the tables; a ledger of another version is not opened.
-const SCHEMA_VERSION: &str = "2";
+const SCHEMA_VERSION: &str = "3";
 /// What each version added to the one before it.
-const MIGRATIONS: &[(&str, &str, &str)] = &[("1", "2", include_str!("schema_2.sql"))];
+const MIGRATIONS: &[(&str, &str, &str)] =
+    &[("1", "2", include_str!("schema_2.sql")), ("2", "3", include_str!("schema_3.sql"))];
 
 /// Open ledger.
 pub struct Ledger {
@@ -153,8 +158,7 @@ rows! {
         id: String, /// Digest of the canonical list.
         digest: String, /// Folder.
         path: String, /// Records.
-        records: i64, /// State.
-        status: String, /// Logical date.
+        records: i64, /// Logical date.
         proposed_on: String, /// Run.
         run_id: String,
     }
@@ -211,7 +215,8 @@ impl Ledger {
 
     fn connect(path: &Path) -> Result<Self> {
         let db = Connection::open(path)?;
-        db.execute_batch("PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA foreign_keys = ON; PRAGMA trusted_schema = OFF;")?;
+        // Recursive triggers: a replaced row is a deleted one, and what is append-only refuses it.
+        db.execute_batch("PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA foreign_keys = ON; PRAGMA trusted_schema = OFF; PRAGMA recursive_triggers = ON;")?;
         Ok(Ledger { db })
     }
 

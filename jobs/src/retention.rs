@@ -1,0 +1,216 @@
+//! Sort final, read-only: simulation, the story of a record, rules checked and compared.
+
+use crate::cli::{GroupBy, Retention, RulesCommand};
+use crate::config::{Config, rule_files};
+use crate::exit;
+use crate::output::{Shown, table};
+use crate::runner::today;
+use cartulaire_engine::error::{ConfigFault, Error, IoContext, Result};
+use cartulaire_engine::french::{count, thousands};
+use cartulaire_engine::retention::{
+    Analysis, Direction, Group, Outcome, Referential, decisions, diff, first_due, record_names, vitam,
+};
+use cartulaire_engine::run::Rulebook;
+use cartulaire_engine::store::{Store, read_batches};
+use chrono::{Datelike, NaiveDate};
+use serde_json::{Value, json};
+use std::collections::BTreeMap;
+use std::path::Path;
+
+/// Runs one of the commands.
+pub fn run(config: &Config, command: &Retention, shown: &Shown) -> Result<u8> {
+    match command {
+        Retention::Simulate { as_of, group_by } => simulation(config, *as_of, group_by, shown),
+        Retention::Explain { record, date } => {
+            explain(config, record, date.date.unwrap_or_else(today), shown)
+        }
+        Retention::Rules(RulesCommand::Check { file }) => check(config, file, shown),
+        Retention::Rules(RulesCommand::Diff { old, new }) => differences(old, new, shown),
+    }
+}
+
+/// Key of a group of the simulation: those of its parts that were asked for.
+type Key = (Option<String>, Option<String>, Option<String>, Option<String>, Outcome);
+
+fn simulation(config: &Config, as_of: NaiveDate, group_by: &[GroupBy], shown: &Shown) -> Result<u8> {
+    let book = config.rulebook()?;
+    let store = Store::open(&config.store)?;
+    let groups = decisions(&store, &book, as_of)?;
+    let wants = |g: GroupBy| group_by.contains(&g);
+    let mut total: BTreeMap<Outcome, u64> = BTreeMap::new();
+    let mut grouped: BTreeMap<Key, u64> = BTreeMap::new();
+    for g in &groups {
+        *total.entry(g.verdict.outcome).or_default() += g.records;
+        let due = || first_due(&book, g).map_or_else(|| "jamais".to_owned(), |d| d.year().to_string());
+        let key = (
+            wants(GroupBy::Class).then(|| g.snapshot.record_class.clone()),
+            wants(GroupBy::Year).then(|| g.snapshot.annee_scolaire.clone()),
+            wants(GroupBy::Producer).then(|| g.snapshot.emitter.clone()),
+            wants(GroupBy::DueYear).then(due),
+            g.verdict.outcome,
+        );
+        *grouped.entry(key).or_default() += g.records;
+    }
+    let groups_json: Vec<Value> = if group_by.is_empty() {
+        Vec::new()
+    } else {
+        grouped
+            .iter()
+            .map(|((c, y, p, due, d), n)| json!({"class": c, "year": y, "producer": p, "due_year": due, "decision": d.as_str(), "count": n}))
+            .collect()
+    };
+    let by_decision: Vec<Value> =
+        total.iter().map(|(d, n)| json!({"decision": d.as_str(), "count": n})).collect();
+    shown.document(&json!({"as_of": as_of.to_string(), "records": total.values().sum::<u64>(), "by_decision": by_decision, "groups": groups_json}));
+    let rows: Vec<Vec<String>> = grouped
+        .into_iter()
+        .map(|((c, y, p, due, d), n)| {
+            let parts = [c, y, p, due].into_iter().flatten();
+            parts.chain([d.french().to_owned(), thousands(i128::from(n))]).collect()
+        })
+        .collect();
+    let names = [
+        (GroupBy::Class, "classe"),
+        (GroupBy::Year, "année scolaire"),
+        (GroupBy::Producer, "producteur"),
+        (GroupBy::DueYear, "échue en"),
+    ];
+    let mut header: Vec<&str> = names.iter().filter(|(g, _)| wants(*g)).map(|(_, n)| *n).collect();
+    header.extend(["décision", "enregistrements"]);
+    shown.say(&format!(
+        "Sort final au {}\n\n{}",
+        as_of.format("%d/%m/%Y"),
+        table(&header, &rows, &[header.len() - 1])
+    ));
+    Ok(exit::DONE)
+}
+
+fn explain(config: &Config, record: &str, at: NaiveDate, shown: &Shown) -> Result<u8> {
+    let book = config.rulebook()?;
+    let store = Store::open(&config.store)?;
+    let Some(group) = group_of(&store, &book, record, at)? else {
+        let what = format!(
+            "aucun enregistrement « {record} » dans les tables : donnez son nom, LIVRAISON/FICHIER#NUMÉRO, comme dans decisions.parquet ou list.parquet"
+        );
+        return Err(Error::Usage(what));
+    };
+    let story = Analysis::new(&store, &book, at)?.explain(&group);
+    shown.document(&json!({"record": record, "table": group.snapshot.table_name, "record_class": group.snapshot.record_class, "annee_scolaire": group.snapshot.annee_scolaire, "explanation": story}));
+    shown.say(&format!(
+        "{record} ({}, {}), au {} : {}\n\n  {}",
+        group.snapshot.table_name,
+        group.snapshot.annee_scolaire,
+        at.format("%d/%m/%Y"),
+        story.decision.french(),
+        story.sentences.join("\n  ")
+    ));
+    Ok(exit::DONE)
+}
+
+fn group_of(store: &Store, book: &Rulebook, record: &str, at: NaiveDate) -> Result<Option<Group>> {
+    let analysis = Analysis::new(store, book, at)?;
+    for snapshot in store.ledger.snapshots("")? {
+        if !record.starts_with(&snapshot.delivery_id) {
+            continue;
+        }
+        let path = store.snapshot_path(&snapshot)?;
+        let mut splitter = analysis.splitter(&snapshot, &path)?;
+        let mut columns: Vec<String> = splitter.wanted().into_iter().map(str::to_owned).collect();
+        columns.extend(["_file".to_owned(), "_record".to_owned()]);
+        let columns: Vec<&str> = columns.iter().map(String::as_str).collect();
+        for batch in read_batches(&path, Some(&columns))? {
+            let batch = batch?;
+            let names = record_names(&snapshot.delivery_id, &batch)?;
+            let numbers = splitter.rows(&snapshot, &batch)?;
+            let names = arrow::array::AsArray::as_string::<i32>(&names);
+            if let Some(row) = names.iter().position(|n| n == Some(record)) {
+                let number = numbers.get(row).copied();
+                let groups = analysis.groups(snapshot, &path)?;
+                return Ok(groups.into_iter().find(|g| Some(g.number) == number));
+            }
+        }
+    }
+    Ok(None)
+}
+
+fn check(config: &Config, file: &Path, shown: &Shown) -> Result<u8> {
+    let bytes = std::fs::read(file).at(file)?;
+    let name = file.display().to_string();
+    let (rules, findings): (usize, Vec<Value>) = if file.extension().is_some_and(|e| e == "csv") {
+        match vitam::read(&bytes) {
+            Ok(rules) => (rules.len(), Vec::new()),
+            Err(faults) => (0, faults.iter().map(|f| json!(f)).collect()),
+        }
+    } else {
+        let files = rule_files(file)?;
+        let loaded = Referential::load(&files).and_then(|r| {
+            r.check_examples(&config.calendar()?)?;
+            Ok(r.rules.len())
+        });
+        match loaded {
+            Ok(rules) => (rules, Vec::new()),
+            Err(Error::Config(faults)) => (0, faults.iter().map(fault).collect()),
+            Err(other) => return Err(other),
+        }
+    };
+    let verdict = if findings.is_empty() { "accepted" } else { "refused" };
+    shown.document(&json!({"verdict": verdict, "rules": rules, "findings": findings}));
+    let said: Vec<String> = findings
+        .iter()
+        .map(|f| {
+            let text = |k: &str| {
+                f.get(k).map(|v| v.as_str().map_or_else(|| v.to_string(), str::to_owned)).unwrap_or_default()
+            };
+            format!("{name}:{}:{} [{}] {}", text("line"), text("column"), text("code"), text("message"))
+        })
+        .collect();
+    shown.say(&match said.is_empty() {
+        true => format!("« {name} » : {}, aucun défaut.", count(rules as u64, "règle", "règles")),
+        false => said.join("\n"),
+    });
+    Ok(if findings.is_empty() { exit::DONE } else { exit::REFUSED })
+}
+
+fn fault(f: &ConfigFault) -> Value {
+    json!({"code": "RULES_TOML", "line": f.line, "column": f.column, "message": f.message})
+}
+
+fn differences(old: &Path, new: &Path, shown: &Shown) -> Result<u8> {
+    let load = |path: &Path| Referential::load(&rule_files(path)?);
+    let changes = diff(&load(old)?, &load(new)?);
+    let json: Vec<Value> = changes
+        .iter()
+        .map(|c| json!({"rule": c.rule, "record_class": c.record_class, "direction": direction(c.direction), "needs_second_person": c.needs_second_person, "fields": c.fields.iter().map(|f| json!({"field": f.field, "old": f.old, "new": f.new})).collect::<Vec<_>>()}))
+        .collect();
+    shown.document(&json!({"changes": json}));
+    let rows: Vec<Vec<String>> = changes
+        .iter()
+        .map(|c| {
+            let fields: Vec<String> =
+                c.fields.iter().map(|f| format!("{} : {} → {}", f.field, f.old, f.new)).collect();
+            vec![
+                c.rule.clone(),
+                match c.direction {
+                    Direction::Longer => "allonge".into(),
+                    Direction::Shorter => "raccourcit".into(),
+                    Direction::Other => "change".into(),
+                },
+                if c.needs_second_person { "deux personnes".into() } else { String::new() },
+                fields.join(" ; "),
+            ]
+        })
+        .collect();
+    shown.say(&match rows.is_empty() {
+        true => "Aucune différence.".to_owned(),
+        false => table(&["règle", "effet", "à valider par", "champs"], &rows, &[]),
+    });
+    Ok(exit::DONE)
+}
+
+fn direction(d: Direction) -> &'static str {
+    match d {
+        Direction::Longer => "longer",
+        Direction::Shorter => "shorter",
+        Direction::Other => "other",
+    }
+}
