@@ -266,7 +266,7 @@ fn annotated(folder: &Path, sheet: &Path, shown: &Shown) -> Result<u8> {
 fn visa(config: &Config, args: &VisaArgs, shown: &Shown) -> Result<u8> {
     if let Some(file) = &args.import {
         let text = std::fs::read_to_string(file).at(file)?;
-        return act(config, &args.list, args.date.date, shown, |desk| desk.visa(&args.list, text.trim_end()));
+        return act(config, &args.list, args.date.date, shown, |desk| desk.visa(&args.list, &text));
     }
     // Without a store: what the archives do, on their own machine.
     let folder = Path::new(&args.list);

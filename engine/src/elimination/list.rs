@@ -90,9 +90,10 @@ pub fn due(
     for (order, ((_, year, table), groups)) in (1..).zip(by_row) {
         let Some(first) = groups.first() else { continue };
         let story = analysis.explain(first);
-        let rule = story.rules.first().and_then(|r| rulebook.referential.rule(&r.id));
+        let rules = analysis.dua_rules(&story);
+        let rule = rules.first();
         let contract = rulebook.contracts.iter().find(|c| c.name == table);
-        let ids: Vec<&str> = story.rules.iter().map(|r| r.id.as_str()).collect();
+        let ids: Vec<&str> = rules.iter().map(|r| r.id.as_str()).collect();
         let (first_year, last_year) = year.split_once('-').unwrap_or((&year, &year));
         let number = |t: &str| t.parse().map_err(|_| Error::Corrupt(format!("année scolaire « {year} »")));
         let due_date = groups.iter().filter_map(|g| g.verdict.due).max();

@@ -4,7 +4,7 @@
 //! decided once.
 
 use super::facts::{Shared, Splitter};
-use super::{Explanation, Facts, Outcome, Phase, Referential, Verdict};
+use super::{Clock, Explanation, Facts, Outcome, Phase, Referential, Rule, Verdict};
 use crate::contract::Contract;
 use crate::domain::Calendar;
 use crate::error::{Error, Result};
@@ -76,6 +76,12 @@ impl<'r> Analysis<'r> {
         let rules = self.referential.class(&group.snapshot.record_class);
         let facts = Facts { dates: &group.shared.dates, document: group.shared.document.as_deref() };
         rules.explain(facts, self.at, self.calendar, &group.shared.held)
+    }
+
+    /// Rules of a story that may end in an elimination: not those of the other clock.
+    pub fn dua_rules(&self, story: &Explanation) -> Vec<&'r Rule> {
+        let rules = story.rules.iter().filter_map(|r| self.referential.rule(&r.id));
+        rules.filter(|r| r.clock == Clock::Dua).collect()
     }
 
     /// Groups of one snapshot whose file is at `path`.
@@ -249,8 +255,8 @@ struct Told {
 
 impl Told {
     fn of(analysis: &Analysis<'_>, group: &Group) -> Self {
-        let Explanation { rules, reasons, .. } = analysis.explain(group);
-        let ids: Vec<&str> = rules.iter().map(|r| r.id.as_str()).collect();
+        let story = analysis.explain(group);
+        let ids: Vec<&str> = analysis.dua_rules(&story).into_iter().map(|r| r.id.as_str()).collect();
         let v = &group.verdict;
         Told {
             outcome: v.outcome.as_str(),
@@ -260,7 +266,7 @@ impl Told {
             due: v.due,
             active_until: v.active_until,
             holds: group.shared.held.join(","),
-            reasons: reasons.join(" ; "),
+            reasons: story.reasons.join(" ; "),
         }
     }
 }
