@@ -9,7 +9,8 @@ use cartulaire_engine::elimination::{self};
 use cartulaire_engine::error::{ConfigFault, Error, Result};
 use cartulaire_engine::extract::Dataset;
 use cartulaire_engine::nomenclature::{Nomenclatures, table_of};
-use cartulaire_engine::retention::{Referential, SHIPPED};
+use cartulaire_engine::retention::tri::load_plans;
+use cartulaire_engine::retention::{Referential, SHIPPED, SHIPPED_PLANS};
 use cartulaire_engine::run::Rulebook;
 use cartulaire_engine::seda::Profile;
 use serde::Deserialize;
@@ -79,6 +80,7 @@ struct SedaSection {
 struct RetentionSection {
     rules: Option<String>,
     overlay: Option<String>,
+    plans: Option<String>,
     calendar: Option<String>,
 }
 
@@ -123,6 +125,7 @@ pub struct Config {
     profile: Option<PathBuf>,
     rules: Option<PathBuf>,
     overlay: Option<PathBuf>,
+    plans: Option<PathBuf>,
     calendar: Option<PathBuf>,
     register: Option<PathBuf>,
     terms: elimination::Terms,
@@ -161,6 +164,7 @@ impl Config {
             profile: at(raw.seda.profile),
             rules: at(raw.retention.rules),
             overlay: at(raw.retention.overlay),
+            plans: at(raw.retention.plans),
             calendar: at(raw.retention.calendar),
             register: at(raw.elimination.register),
             terms: elimination::Terms {
@@ -255,6 +259,25 @@ impl Config {
             None => SHIPPED.iter().map(|(f, t)| ((*f).to_owned(), (*t).to_owned())).collect(),
         };
         let shipped = Referential::load(&files)?;
+        let plans = match &self.plans {
+            Some(folder) => toml_files(folder)?,
+            None => SHIPPED_PLANS.iter().map(|(f, t)| ((*f).to_owned(), (*t).to_owned())).collect(),
+        };
+        let plans = load_plans(plans.iter().map(|(f, t)| (f.as_str(), t.as_str())))?;
+        let faults = shipped.missing_plans(&plans).map(|rule| ConfigFault {
+            file: "retention-rules".into(),
+            line: 0,
+            column: 0,
+            message: format!(
+                "la règle {} nomme le plan de tri « {} », qu'aucun fichier de plans ne décrit : ajoutez-le",
+                rule.id,
+                rule.tri.as_deref().unwrap_or_default()
+            ),
+        });
+        let faults: Vec<ConfigFault> = faults.collect();
+        if !faults.is_empty() {
+            return Err(Error::Config(faults));
+        }
         match &self.overlay {
             Some(path) => shipped.overlay(&path.display().to_string(), &read(path)?),
             None => Ok(shipped),

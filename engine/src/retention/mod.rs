@@ -29,7 +29,7 @@ pub use rules::{
     Agreement, Basis, Cap, Clock, EffectiveBy, Event, Example, Phase, Referential, Rule, SortFinal, Start,
     Step, Verified,
 };
-pub use shipped::SHIPPED;
+pub use shipped::{SHIPPED, SHIPPED_PLANS};
 pub use stage::{
     Analysis, Group, Simulation, decisions, first_due, record_name, record_names, simulate, sort_final,
 };

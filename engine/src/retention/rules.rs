@@ -2,6 +2,7 @@
 
 use super::decide::Outcome;
 use super::duration::{Duration, Mode};
+use super::tri::Plan;
 use crate::domain::{Digest, DigestWriter};
 use crate::error::ConfigFault;
 use chrono::NaiveDate;
@@ -350,5 +351,10 @@ impl Referential {
     /// A rule by its identifier.
     pub fn rule(&self, id: &str) -> Option<&Rule> {
         self.rules.iter().find(|r| r.id == id)
+    }
+
+    /// Rules that name a plan of tri that is not among these.
+    pub fn missing_plans<'a>(&'a self, plans: &'a [Plan]) -> impl Iterator<Item = &'a Rule> {
+        self.rules.iter().filter(|r| r.tri.as_ref().is_some_and(|t| !plans.iter().any(|p| p.id == *t)))
     }
 }

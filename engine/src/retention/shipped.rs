@@ -20,6 +20,9 @@ pub const SHIPPED: &[(&str, &str)] = shipped![
     "vie-scolaire",
 ];
 
+/// Plans of tri of `retention-rules/plans/`, by name.
+pub const SHIPPED_PLANS: &[(&str, &str)] = shipped!["plans/examens", "plans/scope", "plans/vie-scolaire"];
+
 #[cfg(test)]
 mod tests {
     use super::super::{Clock, EventDate, Facts, Outcome, Referential, SortFinal};
@@ -32,6 +35,15 @@ mod tests {
 
     fn files() -> Vec<(String, String)> {
         SHIPPED.iter().map(|(f, t)| ((*f).to_owned(), (*t).to_owned())).collect()
+    }
+
+    #[test]
+    fn every_plan_that_a_shipped_rule_names_is_shipped() {
+        let plans = super::super::tri::load_plans(SHIPPED_PLANS.iter().copied()).unwrap();
+        let rules = Referential::load(&files()).unwrap();
+        let missing: Vec<&str> = rules.missing_plans(&plans).map(|r| r.id.as_str()).collect();
+        assert!(missing.is_empty(), "{missing:?}");
+        assert!(rules.missing_plans(&[]).count() > 3);
     }
 
     #[test]
