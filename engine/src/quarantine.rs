@@ -6,6 +6,7 @@ use crate::domain::DateFormat;
 use crate::error::{Error, Result};
 use crate::ingest::{self, Judging, Part};
 use crate::journal::NewEntry;
+use crate::receive::received_path;
 use crate::run::Run;
 use crate::store::{Delivery, IngestRow, PartWriter, files, read_batches, signed};
 use arrow::array::{AsArray, BooleanArray};
@@ -70,6 +71,11 @@ fn one(run: &mut Run<'_>, delivery: &Delivery, before: &IngestRow) -> Result<Rep
     }
     if run.store.ledger.replaced(&delivery.id, !complete(run, delivery)?)? {
         said.skipped = "une livraison plus récente du même émetteur l'a remplacée".into();
+        return Ok(said);
+    }
+    let received = run.store.ledger.files(&delivery.id)?;
+    if received.iter().any(|f| !run.store.path(&received_path(&f.sha256)).exists()) {
+        said.skipped = "des fichiers de cette livraison ont été éliminés sous visa".into();
         return Ok(said);
     }
     let work = run.store.work_dir(&format!("replay-{}", delivery.id))?;

@@ -197,6 +197,9 @@ impl Config {
             &mut faults,
             one(self.profile.as_deref(), "defaut.toml", PROFILE).and_then(|(f, t)| Profile::load(&f, &t)),
         );
+        if let (Some(contracts), Some(referential)) = (&contracts, &referential) {
+            faults.extend(unknown_events(contracts, referential));
+        }
         let elimination = collect(&mut faults, self.elimination());
         collect(&mut faults, self.jobs());
         match (contracts, nomenclatures, calendar, referential, datasets, profile, elimination) {
@@ -365,6 +368,23 @@ pub fn nomenclatures(folder: &Path, wanted: Option<&BTreeSet<&str>>) -> Result<N
         tracing::warn!(file = %u.file, reason = %u.reason, "not a nomenclature");
     }
     Ok(tables)
+}
+
+/// Events of contracts that no rule knows: misspelled, they would leave records undated for ever.
+fn unknown_events(contracts: &[Contract], referential: &Referential) -> Vec<ConfigFault> {
+    let events = contracts.iter().flat_map(|c| c.events.iter().map(move |e| (c, e)));
+    let unknown = events.filter(|(_, e)| !referential.events.contains_key(&e.event));
+    unknown
+        .map(|(contract, event)| ConfigFault {
+            file: format!("contrat {}", contract.name),
+            line: 0,
+            column: 0,
+            message: format!(
+                "[[event]] « {} » : aucun événement de ce nom dans les règles ; voyez evenements.toml",
+                event.event
+            ),
+        })
+        .collect()
 }
 
 /// Rules of a folder, or of one file with the shipped events.

@@ -87,6 +87,17 @@ fn approval(config: &Config, list: &str, key: &Path, date: Option<NaiveDate>, sh
 }
 
 fn execute(config: &Config, list: &str, person: &str, date: Option<NaiveDate>, shown: &Shown) -> Result<u8> {
+    let date = date.unwrap_or_else(today);
+    if date > today() {
+        // A day that has not come would skip the cooling-off, and the durations themselves.
+        return Err(Error::Refused {
+            code: "ELIM_DATE_FUTURE",
+            message: format!(
+                "une exécution ne se date pas dans l'avenir : le {} n'est pas encore venu",
+                date.format("%d/%m/%Y")
+            ),
+        });
+    }
     let rulebook = config.rulebook()?;
     let mut store = open_store_existing(config)?;
     let salt = match store.ledger.salt()? {
@@ -97,7 +108,6 @@ fn execute(config: &Config, list: &str, person: &str, date: Option<NaiveDate>, s
             salt
         }
     };
-    let date = date.unwrap_or_else(today);
     let mut execution =
         Execution { store: &mut store, rulebook: &rulebook, date, clock: &now, salt, executor: person };
     let done = execution.run(list)?;

@@ -6,9 +6,9 @@ use crate::exit;
 use crate::output::{Shown, table};
 use crate::runner::{now, open_store_existing, today};
 use cartulaire_engine::error::{Error, Result};
-use cartulaire_engine::french::{count, thousands};
+use cartulaire_engine::french::count;
 use cartulaire_engine::journal::{self, NewEntry};
-use cartulaire_engine::retention::{check_scope, decisions};
+use cartulaire_engine::retention::{check_scope, decisions, unknown_columns};
 use cartulaire_engine::store::{Gel, Store};
 use serde_json::{Value, json};
 
@@ -34,6 +34,13 @@ pub fn run(config: &Config, command: &Hold, shown: &Shown) -> Result<u8> {
                 lifted_by: None,
             };
             let book = config.rulebook()?;
+            let strange = unknown_columns(scope, &book.contracts);
+            if !strange.is_empty() {
+                return Err(Error::Usage(format!(
+                    "périmètre du gel : aucune table n'a de colonne « {} » ; vérifiez son nom",
+                    strange.join(" », « ")
+                )));
+            }
             let mut store = open_store_existing(config)?;
             if store.ledger.gels()?.iter().any(|g| g.id == *id) {
                 return Err(Error::Usage(format!("un gel « {id} » existe déjà : choisissez un autre nom")));
@@ -76,8 +83,8 @@ pub fn run(config: &Config, command: &Hold, shown: &Shown) -> Result<u8> {
                 })
                 .collect();
             shown.say(&format!(
-                "{} gels\n\n{}",
-                thousands(rows.len() as i64),
+                "{}\n\n{}",
+                count(rows.len() as u64, "gel", "gels"),
                 table(&["gel", "état", "demandeur", "motif", "périmètre"], &rows, &[])
             ));
         }

@@ -134,10 +134,9 @@ fn group_of(store: &Store, book: &Rulebook, record: &str, at: NaiveDate) -> Resu
 }
 
 fn check(config: &Config, file: &Path, shown: &Shown) -> Result<u8> {
-    let bytes = std::fs::read(file).at(file)?;
     let name = file.display().to_string();
     let (rules, findings): (usize, Vec<Value>) = if file.extension().is_some_and(|e| e == "csv") {
-        match vitam::read(&bytes) {
+        match vitam::read(&std::fs::read(file).at(file)?) {
             Ok(rules) => (rules.len(), Vec::new()),
             Err(faults) => (0, faults.iter().map(|f| json!(f)).collect()),
         }

@@ -62,6 +62,15 @@ pub fn check_scope(scope: &str) -> Result<(), String> {
     sql_columns(scope).map(|_| ())
 }
 
+/// Columns of a scope that neither a table nor what is said of every snapshot has.
+pub fn unknown_columns(scope: &str, contracts: &[Contract]) -> Vec<String> {
+    let known = |name: &String| {
+        OF_SNAPSHOT.contains(&name.as_str())
+            || contracts.iter().any(|c| c.columns.iter().any(|column| *column.name == **name))
+    };
+    sql_columns(scope).unwrap_or_default().into_iter().filter(|c| !known(c)).collect()
+}
+
 impl Splitter {
     /// For a snapshot of a table, under the holds in force. `columns` are those that the snapshot
     /// has: an event whose column is missing is unknown, and a scope that asks for another column

@@ -24,7 +24,7 @@ pub use decide::{Outcome, Verdict};
 pub use diff::{ChangeKind, Direction, FieldChange, Impact, RuleChange, Share, diff, impact};
 pub use duration::{Duration, Mode};
 pub use explain::{Explanation, RuleStory};
-pub use facts::{Shared, check_scope};
+pub use facts::{Shared, check_scope, unknown_columns};
 pub use rules::{
     Agreement, Basis, Cap, Clock, EffectiveBy, Event, Example, Phase, Referential, Rule, SortFinal, Start,
     Step, Verified,
