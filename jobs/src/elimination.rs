@@ -110,8 +110,10 @@ fn execute(config: &Config, list: &str, person: &str, date: Option<NaiveDate>, s
     };
     let mut execution =
         Execution { store: &mut store, rulebook: &rulebook, date, clock: &now, salt, executor: person };
-    let done = execution.run(list)?;
+    let done = execution.run(list);
+    // Also after a refusal: an execution killed at its very end has left this to the next call.
     journal::mirror(&mut store)?;
+    let done = done?;
     shown.document(&json!({"list": list, "state": done.state, "records": done.records, "files": done.files, "failures": done.failures}));
     let mut text = format!(
         "Liste {list} : {} éliminés, {} supprimés ou réécrits.",

@@ -48,7 +48,8 @@ pub fn run(config: &Config, command: &Hold, shown: &Shown) -> Result<u8> {
             let (at, day) = (now(), on.to_string());
             store.ledger.transact(|tx| {
                 tx.place_gel(&gel, &at)?;
-                let payload = json!({"hold": id, "scope": scope, "person": by});
+                // A scope may name a person: the journal, which is for ever, does not repeat it.
+                let payload = json!({"hold": id, "person": by});
                 tx.journal(&NewEntry { at: &at, date: &day, run_id: id, kind: "hold_placed", payload })
             })?;
             journal::mirror(&mut store)?;

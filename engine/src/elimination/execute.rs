@@ -4,7 +4,7 @@
 
 use super::acts::CopyCovered;
 use super::exported::{ExportedList, ListRef, list_digest};
-use super::list::{Due, Part, bordereau, document, due, names};
+use super::list::{Due, Part, bordereau, document, due, names, only_copy_of_ingested, quarantine_due};
 use super::papers::CopyKind;
 use super::refusal::{
     Changes, Check, Persons, RecordFacts, Refusal, RowFacts, RowFate, RuleFacts, VisaFacts, refusals,
@@ -61,8 +61,14 @@ impl Execution<'_> {
     /// # Errors
     /// [`Error::Refused`] with every reason not to; those of the store.
     pub fn run(&mut self, list: &str) -> Result<Executed> {
-        let state = self.store.ledger.course(list)?.state();
-        if state != State::Executing {
+        let course = self.store.ledger.course(list)?;
+        self.rulebook.elimination.role_among(self.executor, &[Role::Executant], self.date)?;
+        if course.state() == State::Executing {
+            if course.actor(Event::Started) != Some(self.executor) {
+                let message = "une autre personne a commencé cette exécution : c'est à elle de la reprendre";
+                return Err(Refusal::new("ELIM_EXECUTOR", message).into());
+            }
+        } else {
             let step = Step::new(Event::Started, self.executor, Role::Executant, self.date);
             self.store.ledger.course(list)?.permits(&step)?;
             let (check, plan) = self.prepare(list)?;
@@ -199,8 +205,12 @@ impl Execution<'_> {
                 failure: None,
             });
         }
-        let mine = |rows: &BTreeSet<usize>| rows.iter().any(|r| granted.contains(r));
-        let mut copies: Vec<_> = due.copies.iter().filter(|c| mine(&c.rows)).collect();
+        // A received file is a copy as soon as one row goes; rejected records are in no other place.
+        let mine = |copy: &&super::list::Copy| match copy.covered.kind {
+            CopyKind::Quarantine => copy.rows.iter().all(|r| granted.contains(r)),
+            _ => copy.rows.iter().any(|r| granted.contains(r)),
+        };
+        let mut copies: Vec<_> = due.copies.iter().filter(mine).collect();
         copies.sort_by_key(|c| c.covered.kind != CopyKind::Quarantine);
         plan.extend(copies.into_iter().map(|copy| Target {
             path: copy.covered.name.clone(),
@@ -220,7 +230,9 @@ impl Execution<'_> {
     fn carry_out(&mut self, list: &str) -> Result<()> {
         let (text, exported) = read_list(self.store, list)?;
         let visa = self.store.ledger.elimination_document(list, "visa")?.unwrap_or_default();
-        let visa = visa::read(&visa, &exported, &self.rulebook.elimination.registry, self.date)?;
+        // A key revoked since does not stop half an execution.
+        let seen_on = visa_seen_on(self.store, list, self.date)?;
+        let visa = visa::read(&visa, &exported, &self.rulebook.elimination.registry, seen_on)?;
         let granted = visa.statement.granted(&exported);
         let listed = Listed::read(self.store, list, &text, &granted)?;
         for target in self.store.ledger.targets(list)?.into_iter().filter(|t| !t.done) {
@@ -256,10 +268,16 @@ impl Execution<'_> {
                 }
                 None => None,
             };
-            let salt = self.salt;
-            let digests: BTreeMap<usize, Vec<[u8; 32]>> = rows
+            if self.store.ledger.packaged_in(&target.path)?.is_some() {
+                return Err(changed("le fichier est déjà dans un paquet pour les archives"));
+            }
+            let (salt, table) = (self.salt, &snapshot.table_name);
+            // Rows of one line of a wide file have one name: one tombstone remembers them.
+            let digests: BTreeMap<usize, BTreeSet<[u8; 32]>> = rows
                 .into_iter()
-                .map(|(row, names)| (row, names.iter().map(|n| tombstone(&salt, n)).collect()))
+                .map(|(row, names)| {
+                    (row, names.iter().map(|n| tombstone(&salt, &format!("{table}\0{n}"))).collect())
+                })
                 .collect();
             self.store.ledger.transact(|tx| {
                 for (row, digests) in digests {
@@ -291,7 +309,7 @@ impl Execution<'_> {
         let mut total = 0;
         names(&analysis, &part, &path, true, &mut |names| {
             for name in names.as_string::<i32>().iter().flatten() {
-                if let Some(row) = listed.row(name) {
+                if let Some(row) = listed.row(&snapshot.table_name, name) {
                     rows.entry(row).or_default().push(name.to_owned());
                     total += 1;
                 }
@@ -300,8 +318,12 @@ impl Execution<'_> {
         })?;
         let mut blocked = 0_u64;
         names(&analysis, &part, &path, false, &mut |names| {
-            blocked +=
-                names.as_string::<i32>().iter().flatten().filter(|n| listed.row(n).is_some()).count() as u64;
+            blocked += names
+                .as_string::<i32>()
+                .iter()
+                .flatten()
+                .filter(|n| listed.row(&snapshot.table_name, n).is_some())
+                .count() as u64;
             Ok(())
         })?;
         if blocked > 0 {
@@ -327,7 +349,7 @@ impl Execution<'_> {
             let stays: BooleanArray = names
                 .as_string::<i32>()
                 .iter()
-                .map(|n| Some(n.is_none_or(|n| listed.row(n).is_none())))
+                .map(|n| Some(n.is_none_or(|n| listed.row(&snapshot.table_name, n).is_none())))
                 .collect();
             let batch = filter_record_batch(&batch, &stays)?;
             kept += batch.num_rows() as u64;
@@ -356,24 +378,37 @@ impl Execution<'_> {
 
     fn quarantine(&mut self, list: &str, target: &Target) -> Result<()> {
         self.not_after_failure(list, &target.path)?;
+        let aside = self.store.ledger.quarantine_snapshots()?;
+        if let Some(quarantine) = aside.iter().find(|q| q.path == target.path) {
+            let analysis = Analysis::new(self.store, self.rulebook, self.date)?;
+            if quarantine_due(self.store, &analysis, self.rulebook, quarantine)?.is_none() {
+                return Err(changed(
+                    "la quarantaine est retenue par un gel ou une règle changée depuis le visa",
+                ));
+            }
+        }
         self.store.ledger.transact(|tx| tx.quarantine_gone(&target.path))?;
         gone(&self.store.path(&target.path))
     }
 
     fn delivery(&mut self, list: &str, target: &Target) -> Result<()> {
         self.not_after_failure(list, &target.path)?;
+        if !only_copy_of_ingested(self.store, &target.path)? {
+            return Err(changed("ces octets servent aussi une livraison qui n'est pas dans les tables"));
+        }
         gone(&self.store.path(&target.path))
     }
 
     /// A copy stays as long as records that came in it stay although they were visaed.
     fn not_after_failure(&self, list: &str, path: &str) -> Result<()> {
         let failed = self.store.ledger.targets(list)?;
-        let failed = failed.iter().filter(|t| t.failure.is_some() && t.kind == TargetKind::Table);
+        let failed = failed.iter().filter(|t| t.failure.is_some() && t.path != path);
         let deliveries = self.store.ledger.deliveries_of_file(path)?;
-        for table in failed {
-            if let Some(snapshot) = self.store.ledger.snapshot(&table.path)?
-                && deliveries.contains(&snapshot.delivery_id)
-            {
+        let aside = self.store.ledger.quarantine_snapshots()?;
+        for target in failed {
+            let snapshot = self.store.ledger.snapshot(&target.path)?;
+            let quarantine = aside.iter().find(|q| q.path == target.path).cloned();
+            if snapshot.or(quarantine).is_some_and(|s| deliveries.contains(&s.delivery_id)) {
                 return Err(changed("des enregistrements de la même livraison sont gardés"));
             }
         }
@@ -385,7 +420,8 @@ impl Execution<'_> {
         let failures: Vec<String> = targets.iter().filter_map(|t| t.failure.clone()).collect();
         let event = if failures.is_empty() { Event::Executed } else { Event::PartlyFailed };
         let step = Step::new(event, self.executor, Role::Executant, self.date);
-        let records: u64 = self.store.ledger.eliminated(list)?.values().sum();
+        let gone = targets.iter().filter(|t| t.done && t.kind == TargetKind::Table);
+        let records: u64 = gone.map(|t| t.records).sum();
         let done = Executed {
             state: event.as_str(),
             records,
@@ -426,6 +462,13 @@ fn gone(path: &std::path::Path) -> Result<()> {
     path.parent().filter(|p| p.exists()).map_or(Ok(()), files::sync_dir)
 }
 
+/// Day on which the ledger took the visa: its signature is judged at it once the execution runs.
+pub(super) fn visa_seen_on(store: &Store, list: &str, today: NaiveDate) -> Result<NaiveDate> {
+    let course = store.ledger.course(list)?;
+    let taken = course.steps().iter().find(|s| matches!(s.event, Event::Visaed | Event::VisaedPartial));
+    Ok(taken.map_or(today, |s| s.on))
+}
+
 /// Where a snapshot goes once a list was eliminated from it.
 fn rewritten_path(path: &str, list: &str) -> String {
     let (folder, file) = path.rsplit_once('/').unwrap_or(("", path));
@@ -453,7 +496,8 @@ pub fn read_list(store: &Store, list: &str) -> Result<(String, ExportedList)> {
 
 /// Names of the granted records, exactly as they were visaed.
 struct Listed {
-    rows: BTreeMap<usize, HashSet<String>>,
+    /// Row, its table, names of its records. A name is unique in its table only.
+    rows: Vec<(usize, String, HashSet<String>)>,
 }
 
 impl Listed {
@@ -494,11 +538,14 @@ impl Listed {
             );
             return Err(refusal.into());
         }
-        Ok(Listed { rows })
+        let table = |order: usize| paper.rows.iter().find(|r| r.order == order).map(|r| r.table.clone());
+        let rows = rows.into_iter().filter_map(|(order, names)| Some((order, table(order)?, names)));
+        Ok(Listed { rows: rows.collect() })
     }
 
-    fn row(&self, record: &str) -> Option<usize> {
-        self.rows.iter().find(|(_, names)| names.contains(record)).map(|(row, _)| *row)
+    fn row(&self, table: &str, record: &str) -> Option<usize> {
+        let mut rows = self.rows.iter().filter(|(_, of, _)| of == table);
+        rows.find(|(_, _, names)| names.contains(record)).map(|(row, _, _)| *row)
     }
 }
 
@@ -509,7 +556,6 @@ impl Listed {
 pub fn done(store: &Store, list: &str) -> Result<(Vec<super::acts::RowDone>, Vec<CopyCovered>, Vec<String>)> {
     let (text, exported) = read_list(store, list)?;
     let paper = bordereau(&text)?;
-    let eliminated = store.ledger.eliminated(list)?;
     let targets = store.ledger.targets(list)?;
     let visa = store.ledger.elimination_document(list, "visa")?.unwrap_or_default();
     let granted: BTreeSet<usize> = serde_json::from_str::<serde_json::Value>(&visa)
@@ -518,7 +564,10 @@ pub fn done(store: &Store, list: &str) -> Result<(Vec<super::acts::RowDone>, Vec
         .map(|v| v.granted(&exported))
         .unwrap_or_default();
     let rows = paper.rows.iter().map(|r| {
-        let eliminated = eliminated.get(&r.order).copied().unwrap_or(0);
+        let folder = format!("tables/{}/annee_scolaire={}-{}/", r.table, r.first_year, r.last_year);
+        let mine =
+            targets.iter().filter(|t| t.done && t.kind == TargetKind::Table && t.path.starts_with(&folder));
+        let eliminated: u64 = mine.map(|t| t.records).sum();
         let left = r.records - eliminated.min(r.records);
         let (failed, kept) = if granted.contains(&r.order) { (left, 0) } else { (0, left) };
         let bytes = match r.records {

@@ -77,9 +77,11 @@ pub fn due(
     let mut read = 0;
     for snapshot in store.ledger.snapshots("")? {
         let path = store.path(&snapshot.path);
+        // What went into a package for the archives is no longer ours to list.
+        let packaged = store.ledger.packaged_in(&snapshot.path)?.is_some();
         for group in analysis.groups(snapshot, &path)? {
             read += group.records;
-            if group.verdict.outcome == Outcome::Eliminate {
+            if group.verdict.outcome == Outcome::Eliminate && !packaged {
                 let s = &group.snapshot;
                 let key = (s.record_class.clone(), s.annee_scolaire.clone(), s.table_name.clone());
                 by_row.entry(key).or_default().push(group);
@@ -189,7 +191,7 @@ fn copies(store: &Store, analysis: &Analysis<'_>, rulebook: &Rulebook, parts: &[
             bytes: f.size.unsigned_abs(),
         });
         for covered in received {
-            if store.path(&covered.name).exists() {
+            if store.path(&covered.name).exists() && only_copy_of_ingested(store, &covered.name)? {
                 let name = covered.name.clone();
                 let copy = all.entry(name).or_insert(Copy { covered, rows: BTreeSet::new(), records: 0 });
                 copy.rows.insert(part.order);
@@ -197,19 +199,9 @@ fn copies(store: &Store, analysis: &Analysis<'_>, rulebook: &Rulebook, parts: &[
         }
         for quarantine in aside.iter().filter(|q| q.delivery_id == *delivery && q.table_name == *table) {
             let path = store.path(&quarantine.path);
-            let contract = rulebook.contracts.iter().find(|c| c.name == *table);
-            // Its records go when the rules say of them, too, that they are due.
-            let year = crate::domain::DateFormat::Iso
-                .parse(&quarantine.delivery_date)
-                .and_then(|d| rulebook.calendar.year_of(d));
-            let (Some(contract), Some(year)) = (contract, year) else { continue };
-            let snapshot = Snapshot {
-                record_class: contract.record_class.clone(),
-                annee_scolaire: year.to_string(),
-                ..quarantine.clone()
-            };
-            let groups = analysis.groups(snapshot, &path)?;
-            if groups.is_empty() || groups.iter().any(|g| g.verdict.outcome != Outcome::Eliminate) {
+            // Rejected records go with the row of their own year, or not yet.
+            let year = quarantine_due(store, analysis, rulebook, quarantine)?;
+            if year.as_deref() != Some(part.snapshot.annee_scolaire.as_str()) {
                 continue;
             }
             let bytes = std::fs::metadata(&path).map_err(|e| Error::io(&path, e))?.len();
@@ -229,6 +221,40 @@ fn copies(store: &Store, analysis: &Analysis<'_>, rulebook: &Rulebook, parts: &[
         }
     }
     Ok(all.into_values().collect())
+}
+
+/// School year of a quarantine whose every record is due, like those of its table; `None` when one
+/// is not.
+pub(super) fn quarantine_due(
+    store: &Store,
+    analysis: &Analysis<'_>,
+    rulebook: &Rulebook,
+    quarantine: &Snapshot,
+) -> Result<Option<String>> {
+    let contract = rulebook.contracts.iter().find(|c| c.name == quarantine.table_name);
+    let year = crate::domain::DateFormat::Iso
+        .parse(&quarantine.delivery_date)
+        .and_then(|d| rulebook.calendar.year_of(d));
+    let (Some(contract), Some(year)) = (contract, year) else { return Ok(None) };
+    let snapshot = Snapshot {
+        record_class: contract.record_class.clone(),
+        annee_scolaire: year.to_string(),
+        ..quarantine.clone()
+    };
+    let groups = analysis.groups(snapshot, &store.path(&quarantine.path))?;
+    let due = !groups.is_empty() && groups.iter().all(|g| g.verdict.outcome == Outcome::Eliminate);
+    Ok(due.then(|| year.to_string()))
+}
+
+/// Whether all deliveries that these bytes came with are in the tables: of one that was refused, or
+/// waits to be ingested, they are the only copy.
+pub(super) fn only_copy_of_ingested(store: &Store, path: &str) -> Result<bool> {
+    for delivery in store.ledger.deliveries_of_file(path)? {
+        if store.ledger.ingest_of(&delivery)?.is_none_or(|i| i.status != "accepted") {
+            return Ok(false);
+        }
+    }
+    Ok(true)
 }
 
 /// The canonical list as a document, without what depends on the day.
@@ -283,7 +309,8 @@ pub fn propose(run: &mut Run<'_>) -> Result<Said> {
     let mut digest = list_digest(&document).to_string();
     while let Some(known) = run.store.ledger.lists()?.into_iter().find(|l| l.digest == digest) {
         let state = run.store.ledger.course(&known.id)?.state();
-        if !matches!(state, State::Returned | State::Refused) {
+        let over = [State::Returned, State::Refused, State::PartlyFailed, State::Executed, State::Attested];
+        if !over.contains(&state) {
             files::remove_dir(&work)?;
             let detail = format!(
                 "liste {} inchangée : {}, {}",

@@ -3,12 +3,12 @@
 
 use super::Terms;
 use super::acts::{Attestation, ExecutionApproval, Proposal};
-use super::execute::{done, read_list};
+use super::execute::{done, read_list, visa_seen_on};
 use super::keys::PrivateKey;
 use super::list::bordereau;
 use super::papers::{self, Bordereau, attestation_pdf, bordereau_pdf};
 use super::refusal::Refusal;
-use super::registry::{Role, Signatory};
+use super::registry::Role;
 use super::signature::{Signed, cosign, sign, verify};
 use super::state::{Event, State, Step};
 use super::visa::{self, RowChoice, Visa};
@@ -125,7 +125,11 @@ impl Desk<'_> {
             self.store.ledger.course(list)?.permits(&step)?;
         }
         if !waiting.exists() {
-            self.holder(key, Role::Executant)?;
+            let person = self.holder(key, Role::Executant)?;
+            if self.store.ledger.course(list)?.actor(Event::Started) != Some(person.as_str()) {
+                let message = "l'attestation revient à la personne qui a exécuté la liste : faites-la signer";
+                return Err(Refusal::new("ELIM_EXECUTOR", message).into());
+            }
             let text = sign(&self.attestation(list)?, key, &self.terms.registry, self.date)?;
             files::write_atomic(&waiting, text.as_bytes())?;
             return Ok(state);
@@ -136,6 +140,10 @@ impl Desk<'_> {
         let [executant, witness] = signed.signers.as_slice() else {
             return Err(Error::Corrupt("attestation sans deux signatures".into()));
         };
+        if self.store.ledger.course(list)?.actor(Event::Started) != Some(executant.person.as_str()) {
+            let message = "l'attestation revient à la personne qui a exécuté la liste : faites-la signer";
+            return Err(Refusal::new("ELIM_EXECUTOR", message).into());
+        }
         let step = Step::attestation(&executant.person, &witness.person, self.date);
         let state = self.act(list, &step, Some(("attestation", &text)), &json!({}))?;
         files::write_atomic(&folder.join("attestation.json"), text.as_bytes())?;
@@ -148,7 +156,8 @@ impl Desk<'_> {
     fn attestation(&self, list: &str) -> Result<Attestation> {
         let (_, exported) = read_list(self.store, list)?;
         let visa = self.store.ledger.elimination_document(list, "visa")?.unwrap_or_default();
-        let visa = visa::read(&visa, &exported, &self.terms.registry, self.date)?;
+        let visa =
+            visa::read(&visa, &exported, &self.terms.registry, visa_seen_on(self.store, list, self.date)?)?;
         let (rows, copies, failures) = done(self.store, list)?;
         let (seq, hash) = self.store.ledger.journal_head()?;
         Ok(Attestation {
@@ -172,7 +181,8 @@ impl Desk<'_> {
         let (text, exported) = read_list(self.store, list)?;
         let bordereau = bordereau(&text)?;
         let visa = self.store.ledger.elimination_document(list, "visa")?.unwrap_or_default();
-        let visa = visa::read(&visa, &exported, &self.terms.registry, self.date)?;
+        let visa =
+            visa::read(&visa, &exported, &self.terms.registry, visa_seen_on(self.store, list, self.date)?)?;
         let a = &signed.statement;
         let time = |t: &str| -> Result<DateTime<FixedOffset>> {
             DateTime::parse_from_rfc3339(t).map_err(|_| Error::Corrupt(format!("instant « {t} »")))
@@ -299,14 +309,6 @@ impl Desk<'_> {
         Ok(Digest::of(text.unwrap_or_default().as_bytes()).to_string())
     }
 
-    fn valid(&self) -> impl Iterator<Item = &Signatory> {
-        self.terms.registry.signatories().iter().filter(|s| {
-            s.valid_from <= self.date
-                && self.date <= s.valid_to
-                && s.revoked_on.is_none_or(|day| self.date < day)
-        })
-    }
-
     fn holder(&self, key: &PrivateKey, role: Role) -> Result<String> {
         Ok(self.terms.registry.holder(&key.public(), role, self.date, self.date)?.person.clone())
     }
@@ -316,15 +318,7 @@ impl Desk<'_> {
     }
 
     fn role_among(&self, person: &str, roles: &[Role]) -> Result<Role> {
-        let found = self.valid().find(|s| s.person == person && roles.contains(&s.role)).map(|s| s.role);
-        found.ok_or_else(|| {
-            let wanted: Vec<&str> = roles.iter().map(|r| r.french()).collect();
-            let message = format!(
-                "« {person} » n'est pas inscrit au registre des signataires comme {} à cette date : complétez le registre",
-                wanted.join(" ou ")
-            );
-            Refusal::new("ELIM_PERSON", message).into()
-        })
+        self.terms.role_among(person, roles, self.date)
     }
 }
 

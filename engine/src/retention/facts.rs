@@ -129,6 +129,25 @@ impl Splitter {
             } else if wanted.iter().all(|c| of_snapshot(c) || has(c)) {
                 let columns = wanted.into_iter().filter(|c| !of_snapshot(c)).collect();
                 splitter.filters.push(Filter { gel: gel.id.clone(), scope, columns });
+            } else {
+                // A column that is not here is not known: what the rest of the scope says alone
+                // holds, and nothing else, unless the table should have had the column.
+                let of_table =
+                    |c: &String| contract.is_some_and(|k| k.columns.iter().any(|column| *column.name == **c));
+                let mut frame = about(snapshot, 1);
+                for name in wanted.iter().filter(|c| !of_snapshot(c)) {
+                    frame.push((name.clone(), Arc::new(StringArray::new_null(1)) as ArrayRef));
+                }
+                let should = wanted.iter().any(|c| !of_snapshot(c) && !has(c) && of_table(c));
+                let answer = answer(&scope, &frame, 1).map(|a| a.first().copied().flatten());
+                let held = match answer {
+                    Some(Some(told)) => told,
+                    // Half of the columns are here, or one was added later: not sure is held.
+                    _ => should || wanted.iter().any(|c| !of_snapshot(c) && has(c)),
+                };
+                if held {
+                    splitter.held.push(gel.id.clone());
+                }
             }
         }
         Ok(splitter)
@@ -294,9 +313,14 @@ fn about(snapshot: &Snapshot, rows: usize) -> Vec<(String, ArrayRef)> {
 
 /// Rows that a scope holds; `None` when it cannot be asked of these columns. A null answer holds.
 fn holds(scope: &Expr, columns: &[(String, ArrayRef)], rows: usize) -> Option<Vec<bool>> {
+    Some(answer(scope, columns, rows)?.into_iter().map(|v| v.unwrap_or(true)).collect())
+}
+
+/// What a scope says of rows; `None` when it cannot be asked of these columns.
+fn answer(scope: &Expr, columns: &[(String, ArrayRef)], rows: usize) -> Option<Vec<Option<bool>>> {
     let series = columns.iter().map(|(name, array)| to_series(name, array).ok().map(Column::from));
     let frame = DataFrame::new(rows, series.collect::<Option<Vec<Column>>>()?).ok()?;
     let answer = frame.lazy().select([scope.clone().alias("held")]).collect().ok()?;
     let answer = answer.column("held").ok()?.bool().ok()?;
-    (answer.len() == rows).then(|| answer.iter().map(|v| v.unwrap_or(true)).collect())
+    (answer.len() == rows).then(|| answer.iter().collect())
 }

@@ -199,8 +199,15 @@ impl Tx<'_> {
     /// Those of the ledger; among them, a snapshot that was packaged.
     pub fn replace_snapshot(&self, old: &str, new: Option<&Snapshot>) -> Result<()> {
         self.settle()?;
-        self.0.execute("DELETE FROM snapshots WHERE path = ?", [old])?;
-        new.map_or(Ok(()), |s| s.insert(&self.0, "snapshots"))
+        match new {
+            None => self.0.execute("DELETE FROM snapshots WHERE path = ?", [old])?,
+            // In its place among the others: which delivery is the last one does not change.
+            Some(s) => self.0.execute(
+                "UPDATE snapshots SET path = ?2, rows = ?3, sha256 = ?4 WHERE path = ?1",
+                params![old, s.path, s.rows, s.sha256],
+            )?,
+        };
+        Ok(())
     }
 
     /// Keeps the salt of the store's tombstones, once.
