@@ -57,10 +57,16 @@ pub fn night(store: &Path, threads: &str) -> Value {
     json(&["run", "nightly", "--date", DATE, "--store", &store, "--threads", threads, "--json"], 0)
 }
 
-/// SHA-256 of every file below a folder, by path. The ledger is left out (its pages depend on the
-/// order of writes), and the journal's machine times are replaced by a placeholder, with the
-/// digests that cover them.
+/// SHA-256 of every file below a folder, by path; of what [`bytes`] gives.
 pub fn tree(store: &Path) -> BTreeMap<String, String> {
+    let hex = |bytes: Vec<u8>| Sha256::digest(&bytes).iter().map(|b| format!("{b:02x}")).collect();
+    bytes(store).into_iter().map(|(name, bytes)| (name, hex(bytes))).collect()
+}
+
+/// Every file below a folder, by path. The ledger is left out (its pages depend on the order of
+/// writes), and the journal's machine times are replaced by a placeholder, with the digests that
+/// cover them.
+pub fn bytes(store: &Path) -> BTreeMap<String, Vec<u8>> {
     assert!(store.is_dir(), "{}", store.display());
     let mut out = BTreeMap::new();
     for path in files(store) {
@@ -72,8 +78,7 @@ pub fn tree(store: &Path) -> BTreeMap<String, String> {
         if name.starts_with("journal/") {
             bytes = without_times(&String::from_utf8(bytes).unwrap()).into_bytes();
         }
-        let digest = Sha256::digest(&bytes).iter().map(|b| format!("{b:02x}")).collect();
-        out.insert(name, digest);
+        out.insert(name, bytes);
     }
     out
 }
