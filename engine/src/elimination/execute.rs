@@ -94,6 +94,8 @@ impl Execution<'_> {
             None => None,
         };
         let granted = visa.as_ref().map(|v| v.statement.granted(&exported)).unwrap_or_default();
+        // The names that will be looked for must be those of the list, before anything starts.
+        Listed::read(self.store, list, &text, &granted)?;
         // The same question as on the day of the list, with the rules and holds of today.
         let again = due(self.store, self.rulebook, proposed.proposed_on, &mut |_, _| Ok(()))?;
         let now = list_digest(&document(self.rulebook, &again, replaces.as_deref())).to_string();
@@ -504,6 +506,15 @@ impl Listed {
     fn read(store: &Store, list: &str, text: &str, granted: &BTreeSet<usize>) -> Result<Self> {
         let paper = bordereau(text)?;
         let path = store.path(&format!("elimination/{list}/list.parquet"));
+        let altered = || {
+            let message = "list.parquet n'est plus celui de la liste visée : restaurez-le";
+            Error::from(Refusal::new("ELIM_LIST_ALTERED", message))
+        };
+        let expected = serde_json::from_str::<serde_json::Value>(text).ok();
+        let expected = expected.as_ref().and_then(|v| v.get("list_parquet_sha256")?.as_str());
+        if expected != Some(files::digest(&path)?.to_string().as_str()) {
+            return Err(altered());
+        }
         let mut rows: BTreeMap<usize, HashSet<String>> = BTreeMap::new();
         let mut digests: BTreeMap<usize, sha2::Sha256> = BTreeMap::new();
         use sha2::Digest as _;
@@ -532,11 +543,7 @@ impl Listed {
                 == Some(r.records_sha256.clone())
         });
         if !same || !digests.is_empty() {
-            let refusal = Refusal::new(
-                "ELIM_LIST_ALTERED",
-                "list.parquet n'est plus celui de la liste visée : restaurez-le",
-            );
-            return Err(refusal.into());
+            return Err(altered());
         }
         let table = |order: usize| paper.rows.iter().find(|r| r.order == order).map(|r| r.table.clone());
         let rows = rows.into_iter().filter_map(|(order, names)| Some((order, table(order)?, names)));

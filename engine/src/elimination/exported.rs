@@ -58,7 +58,8 @@ impl ListRef {
 }
 
 /// What `list.json` says beside the canonical list: derived from it, or bound by the signatures.
-const OUTSIDE_THE_DIGEST: &[&str] = &["id", "digest", "status", "proposed_on", "records", "holds_digest"];
+const OUTSIDE_THE_DIGEST: &[&str] =
+    &["id", "digest", "status", "proposed_on", "records", "holds_digest", "list_parquet_sha256"];
 
 /// Digest of the canonical list in a `list.json` document: all of it but what is derived from the
 /// list and the day it was made, so that the same records give the same digest every night.

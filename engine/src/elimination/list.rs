@@ -297,7 +297,7 @@ pub fn propose(run: &mut Run<'_>) -> Result<Said> {
         ];
         writer.write(&RecordBatch::try_new(schema.clone(), columns)?)
     })?;
-    writer.finish()?;
+    let (_, parquet_digest) = writer.finish()?;
     let listed: u64 = due.rows.iter().map(|r| r.records).sum();
     let counts =
         Counts { read: due.read, accepted: listed, excluded: due.read - listed, ..Counts::default() };
@@ -333,6 +333,7 @@ pub fn propose(run: &mut Run<'_>) -> Result<Said> {
             ("proposed_on", json!(run.date.to_string())),
             ("records", json!(listed)),
             ("holds_digest", json!(holds)),
+            ("list_parquet_sha256", json!(parquet_digest.to_string())),
         ];
         fields.extend(more.map(|(k, v)| (k.to_owned(), v)));
     }
