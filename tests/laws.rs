@@ -152,6 +152,15 @@ proptest! {
 }
 
 #[test]
+fn a_year_of_which_nothing_is_kept_leaves_no_half_file() {
+    let work = tempfile::tempdir().unwrap();
+    let rows = ["B;2025-10-01;1;1", "B;2025-10-01;1;2", "C;2026-10-01;1;1"].map(str::to_owned);
+    let said = validate(work.path(), &rows, "2", "out");
+    assert_eq!(said["files"][0]["records"]["accepted"], 1);
+    assert_eq!(accepted(&work.path().join("out")), ["C=Some(1)"]);
+}
+
+#[test]
 fn one_thread_and_two_write_the_same_bytes_over_many_runs_of_records() {
     let work = tempfile::tempdir().unwrap();
     let rows: Vec<String> = (0..300_000_u32)

@@ -75,11 +75,21 @@ impl Encoded {
     }
 }
 
-/// Writes one Parquet file.
+/// Writes one Parquet file. Dropped before its end, it leaves no half file behind: what a first pass
+/// wrote of a year in which the second one keeps nothing goes this way.
 pub struct PartWriter {
     path: PathBuf,
-    writer: SerializedFileWriter<Digested>,
+    writer: Option<SerializedFileWriter<Digested>>,
     rows: u64,
+}
+
+impl Drop for PartWriter {
+    fn drop(&mut self) {
+        if self.writer.take().is_some() {
+            // What cannot be removed here is what a killed process leaves too.
+            let _ = std::fs::remove_file(&self.path);
+        }
+    }
 }
 
 /// A file whose digest is taken as it is written: Parquet is written from its first byte to its last.
@@ -112,7 +122,7 @@ impl PartWriter {
         let file = Digested { file: File::create(path).at(path)?, hasher: DigestWriter::default() };
         let properties = properties(&schema)?;
         let (writer, _) = ArrowWriter::try_new(file, schema, Some(properties))?.into_serialized_writer()?;
-        Ok(PartWriter { path: path.to_path_buf(), writer, rows: 0 })
+        Ok(PartWriter { path: path.to_path_buf(), writer: Some(writer), rows: 0 })
     }
 
     /// Adds a row group.
@@ -120,7 +130,8 @@ impl PartWriter {
     /// # Errors
     /// When the disk refuses.
     pub fn append(&mut self, rows: Encoded) -> Result<()> {
-        let mut group = self.writer.next_row_group()?;
+        let writer = self.writer.as_mut().ok_or_else(|| Error::Corrupt("fichier déjà fermé".into()))?;
+        let mut group = writer.next_row_group()?;
         for chunk in rows.chunks {
             chunk.append_to_row_group(&mut group)?;
         }
@@ -141,8 +152,9 @@ impl PartWriter {
     ///
     /// # Errors
     /// When the disk refuses.
-    pub fn finish(self) -> Result<(u64, Digest)> {
-        let Digested { file, hasher } = self.writer.into_inner()?;
+    pub fn finish(mut self) -> Result<(u64, Digest)> {
+        let writer = self.writer.take().ok_or_else(|| Error::Corrupt("fichier déjà fermé".into()))?;
+        let Digested { file, hasher } = writer.into_inner()?;
         file.sync_all().at(&self.path)?;
         Ok((self.rows, hasher.finish()))
     }
