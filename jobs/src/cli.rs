@@ -265,6 +265,9 @@ pub enum Retention {
         /// Nom de l'enregistrement : LIVRAISON/FICHIER#NUMÉRO
         #[arg(value_name = "ENREGISTREMENT")]
         record: String,
+        /// Table, quand ce nom est dans plusieurs
+        #[arg(long, value_name = "TABLE")]
+        table: Option<String>,
         #[command(flatten)]
         date: DateArg,
     },

@@ -8,7 +8,7 @@ use crate::runner::today;
 use cartulaire_engine::error::{ConfigFault, Error, IoContext, Result};
 use cartulaire_engine::french::{count, thousands};
 use cartulaire_engine::retention::{
-    Analysis, Direction, Group, Outcome, Referential, decisions, diff, first_due, record_names, vitam,
+    Analysis, Direction, Group, Outcome, Referential, diff, each_snapshot, first_due, record_names, vitam,
 };
 use cartulaire_engine::run::Rulebook;
 use cartulaire_engine::store::{Store, read_batches};
@@ -21,8 +21,8 @@ use std::path::Path;
 pub fn run(config: &Config, command: &Retention, shown: &Shown) -> Result<u8> {
     match command {
         Retention::Simulate { as_of, group_by } => simulation(config, *as_of, group_by, shown),
-        Retention::Explain { record, date } => {
-            explain(config, record, date.date.unwrap_or_else(today), shown)
+        Retention::Explain { record, table, date } => {
+            explain(config, record, table.as_deref(), date.date.unwrap_or_else(today), shown)
         }
         Retention::Rules(RulesCommand::Check { file }) => check(config, file, shown),
         Retention::Rules(RulesCommand::Diff { old, new }) => differences(old, new, shown),
@@ -35,22 +35,31 @@ type Key = (Option<String>, Option<String>, Option<String>, Option<String>, Outc
 fn simulation(config: &Config, as_of: NaiveDate, group_by: &[GroupBy], shown: &Shown) -> Result<u8> {
     let book = config.rulebook()?;
     let store = Store::open(&config.store)?;
-    let groups = decisions(&store, &book, as_of)?;
     let wants = |g: GroupBy| group_by.contains(&g);
     let mut total: BTreeMap<Outcome, u64> = BTreeMap::new();
     let mut grouped: BTreeMap<Key, u64> = BTreeMap::new();
-    for g in &groups {
-        *total.entry(g.verdict.outcome).or_default() += g.records;
-        let due = || first_due(&book, g).map_or_else(|| "jamais".to_owned(), |d| d.year().to_string());
-        let key = (
-            wants(GroupBy::Class).then(|| g.snapshot.record_class.clone()),
-            wants(GroupBy::Year).then(|| g.snapshot.annee_scolaire.clone()),
-            wants(GroupBy::Producer).then(|| g.snapshot.emitter.clone()),
-            wants(GroupBy::DueYear).then(due),
-            g.verdict.outcome,
-        );
-        *grouped.entry(key).or_default() += g.records;
-    }
+    each_snapshot(&store, &book, as_of, &mut |groups| {
+        // Of a snapshot, only the year and the decision differ.
+        let mut here: BTreeMap<(Option<i32>, Outcome), u64> = BTreeMap::new();
+        for g in &groups {
+            let due = if wants(GroupBy::DueYear) { first_due(&book, g).map(|d| d.year()) } else { None };
+            *here.entry((due, g.verdict.outcome)).or_default() += g.records;
+        }
+        let Some(s) = groups.first().map(|g| &g.snapshot) else { return Ok(()) };
+        for ((due, outcome), records) in here {
+            let due = || due.map_or_else(|| "jamais".to_owned(), |year| year.to_string());
+            let key = (
+                wants(GroupBy::Class).then(|| s.record_class.clone()),
+                wants(GroupBy::Year).then(|| s.annee_scolaire.clone()),
+                wants(GroupBy::Producer).then(|| s.emitter.clone()),
+                wants(GroupBy::DueYear).then(due),
+                outcome,
+            );
+            *total.entry(outcome).or_default() += records;
+            *grouped.entry(key).or_default() += records;
+        }
+        Ok(())
+    })?;
     let groups_json: Vec<Value> = if group_by.is_empty() {
         Vec::new()
     } else {
@@ -85,15 +94,23 @@ fn simulation(config: &Config, as_of: NaiveDate, group_by: &[GroupBy], shown: &S
     Ok(exit::DONE)
 }
 
-fn explain(config: &Config, record: &str, at: NaiveDate, shown: &Shown) -> Result<u8> {
+fn explain(config: &Config, record: &str, wanted: Option<&str>, at: NaiveDate, shown: &Shown) -> Result<u8> {
     let book = config.rulebook()?;
     let store = Store::open(&config.store)?;
-    let Some(group) = group_of(&store, &book, record, at)? else {
+    let mut groups = groups_of(&store, &book, record, wanted, at)?;
+    let tables: Vec<String> = groups.iter().map(|g| g.snapshot.table_name.clone()).collect();
+    let Some(group) = groups.pop() else {
         let what = format!(
             "aucun enregistrement « {record} » dans les tables : donnez son nom, LIVRAISON/FICHIER#NUMÉRO, comme dans decisions.parquet ou list.parquet"
         );
         return Err(Error::Usage(what));
     };
+    // A file may fill several tables: their records are counted apart.
+    if !groups.is_empty() {
+        let what =
+            format!("« {record} » est dans plusieurs tables : ajoutez --table ({})", tables.join(", "));
+        return Err(Error::Usage(what));
+    }
     let story = Analysis::new(&store, &book, at)?.explain(&group);
     shown.document(&json!({"record": record, "table": group.snapshot.table_name, "record_class": group.snapshot.record_class, "annee_scolaire": group.snapshot.annee_scolaire, "explanation": story}));
     shown.say(&format!(
@@ -107,10 +124,18 @@ fn explain(config: &Config, record: &str, at: NaiveDate, shown: &Shown) -> Resul
     Ok(exit::DONE)
 }
 
-fn group_of(store: &Store, book: &Rulebook, record: &str, at: NaiveDate) -> Result<Option<Group>> {
+fn groups_of(
+    store: &Store,
+    book: &Rulebook,
+    record: &str,
+    wanted: Option<&str>,
+    at: NaiveDate,
+) -> Result<Vec<Group>> {
     let analysis = Analysis::new(store, book, at)?;
+    let mut found = Vec::new();
     for snapshot in store.ledger.snapshots("")? {
-        if !record.starts_with(&snapshot.delivery_id) {
+        let asked = wanted.is_none_or(|table| table == snapshot.table_name);
+        if !asked || !record.starts_with(&snapshot.delivery_id) {
             continue;
         }
         let path = store.snapshot_path(&snapshot)?;
@@ -126,11 +151,12 @@ fn group_of(store: &Store, book: &Rulebook, record: &str, at: NaiveDate) -> Resu
             if let Some(row) = names.iter().position(|n| n == Some(record)) {
                 let number = numbers.get(row).copied();
                 let groups = analysis.groups(snapshot, &path)?;
-                return Ok(groups.into_iter().find(|g| Some(g.number) == number));
+                found.extend(groups.into_iter().find(|g| Some(g.number) == number));
+                break;
             }
         }
     }
-    Ok(None)
+    Ok(found)
 }
 
 fn check(config: &Config, file: &Path, shown: &Shown) -> Result<u8> {

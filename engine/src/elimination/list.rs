@@ -10,7 +10,7 @@ use crate::domain::hex;
 use crate::error::{Error, Result};
 use crate::french::count;
 use crate::journal::NewEntry;
-use crate::retention::{Analysis, Group, Outcome, record_names};
+use crate::retention::{Analysis, Group, Outcome, Rule, record_names};
 use crate::run::{Counts, Rulebook, Run, Said};
 use crate::store::{ListRow, PartWriter, Snapshot, Store, files, gels_digest, read_batches};
 use arrow::array::{ArrayRef, AsArray, BooleanArray, StringArray};
@@ -90,28 +90,24 @@ pub fn due(
     }
     let (mut rows, mut parts) = (Vec::new(), Vec::new());
     for (order, ((_, year, table), groups)) in (1..).zip(by_row) {
-        let Some(first) = groups.first() else { continue };
-        let story = analysis.explain(first);
-        let rules = analysis.dua_rules(&story);
-        let rule = rules.first();
+        let told = Told::of(&analysis, &groups);
         let contract = rulebook.contracts.iter().find(|c| c.name == table);
-        let ids: Vec<&str> = rules.iter().map(|r| r.id.as_str()).collect();
         let (first_year, last_year) = year.split_once('-').unwrap_or((&year, &year));
         let number = |t: &str| t.parse().map_err(|_| Error::Corrupt(format!("année scolaire « {year} »")));
         let due_date = groups.iter().filter_map(|g| g.verdict.due).max();
         let mut row = BordereauRow {
             order,
-            rule: ids.join(","),
+            rule: told.rules.iter().map(|r| r.id.as_str()).collect::<Vec<_>>().join(","),
             typology: contract.map_or_else(|| table.clone(), |c| c.title.clone()),
             table: table.clone(),
             first_year: number(first_year)?,
             last_year: number(last_year)?,
-            duration: rule.map(|r| r.duration_french()).unwrap_or_default(),
+            duration: told.durations().join(" ; "),
             due_date: due_date.ok_or_else(|| Error::Corrupt("liste sans échéance".into()))?,
             records: groups.iter().map(|g| g.records).sum(),
             bytes: 0,
             records_sha256: String::new(),
-            reasons: story.reasons,
+            reasons: told.reasons,
             observations: Vec::new(),
         };
         let mut digest = Sha256::new();
@@ -119,7 +115,7 @@ pub fn due(
             let Some(one) = same.first() else { continue };
             let part = Part {
                 order,
-                snapshot: one.snapshot.clone(),
+                snapshot: Snapshot::clone(&one.snapshot),
                 groups: same.iter().map(|g| g.number).collect(),
                 whole: one.whole,
                 records: same.iter().map(|g| g.records).sum(),
@@ -148,6 +144,46 @@ pub fn due(
     }
     let copies = copies(store, &analysis, rulebook, &parts)?;
     Ok(Due { rows, parts, copies, read })
+}
+
+/// What a row says of its records: they may fall under several rules.
+struct Told<'r> {
+    rules: Vec<&'r Rule>,
+    reasons: Vec<String>,
+}
+
+impl<'r> Told<'r> {
+    fn of(analysis: &Analysis<'r>, groups: &[Group]) -> Self {
+        let mut told = Told { rules: Vec::new(), reasons: Vec::new() };
+        let mut seen: BTreeSet<Vec<&str>> = BTreeSet::new();
+        for group in groups {
+            let rules = analysis.dua_rules(group);
+            if !seen.insert(rules.iter().map(|r| r.id.as_str()).collect()) {
+                continue;
+            }
+            for rule in rules {
+                if !told.rules.iter().any(|r| r.id == rule.id) {
+                    told.rules.push(rule);
+                }
+            }
+            for reason in analysis.explain(group).reasons {
+                if !told.reasons.contains(&reason) {
+                    told.reasons.push(reason);
+                }
+            }
+        }
+        told
+    }
+
+    fn durations(&self) -> Vec<String> {
+        let mut all: Vec<String> = Vec::new();
+        for text in self.rules.iter().map(|r| r.duration_french()) {
+            if !all.contains(&text) {
+                all.push(text);
+            }
+        }
+        all
+    }
 }
 
 /// Names of the records of a part (`listed`), or of the others of its snapshot.

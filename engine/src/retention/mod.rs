@@ -31,5 +31,6 @@ pub use rules::{
 };
 pub use shipped::{SHIPPED, SHIPPED_PLANS};
 pub use stage::{
-    Analysis, Group, Simulation, decisions, first_due, record_name, record_names, simulate, sort_final,
+    Analysis, Group, Simulation, decisions, each_snapshot, first_due, record_name, record_names, simulate,
+    sort_final,
 };

@@ -18,6 +18,7 @@ use arrow::record_batch::RecordBatch;
 use chrono::NaiveDate;
 use serde_json::json;
 use std::collections::BTreeMap;
+use std::panic::resume_unwind;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -25,7 +26,7 @@ use std::sync::Arc;
 #[derive(Debug, Clone)]
 pub struct Group {
     /// Where they are.
-    pub snapshot: Snapshot,
+    pub snapshot: Arc<Snapshot>,
     /// Number of the group in its snapshot.
     pub number: usize,
     /// They are all the records of their snapshot.
@@ -78,10 +79,12 @@ impl<'r> Analysis<'r> {
         rules.explain(facts, self.at, self.calendar, &group.shared.held)
     }
 
-    /// Rules of a story that may end in an elimination: not those of the other clock.
-    pub fn dua_rules(&self, story: &Explanation) -> Vec<&'r Rule> {
-        let rules = story.rules.iter().filter_map(|r| self.referential.rule(&r.id));
-        rules.filter(|r| r.clock == Clock::Dua).collect()
+    /// Rules that govern a group and may end in an elimination: not those of the other clock.
+    pub fn dua_rules(&self, group: &Group) -> Vec<&'r Rule> {
+        let class = self.referential.class(&group.snapshot.record_class);
+        let facts = Facts { dates: &group.shared.dates, document: group.shared.document.as_deref() };
+        let governing = class.governing(facts, self.at, self.calendar).map(|(p, _)| p.rule);
+        governing.filter(|r| r.clock == Clock::Dua).collect()
     }
 
     /// Groups of one snapshot whose file is at `path`.
@@ -89,6 +92,7 @@ impl<'r> Analysis<'r> {
     /// # Errors
     /// When the file cannot be read, or does not hold the records that the ledger counts.
     pub fn groups(&self, snapshot: Snapshot, path: &Path) -> Result<Vec<Group>> {
+        let snapshot = Arc::new(snapshot);
         let mut splitter = self.splitter(&snapshot, path)?;
         let rows = snapshot.rows.unsigned_abs();
         let counted: Vec<(Shared, u64)> = if splitter.is_single() {
@@ -141,13 +145,39 @@ pub fn first_due(rulebook: &Rulebook, group: &Group) -> Option<NaiveDate> {
 /// # Errors
 /// When the store cannot be read or says nonsense.
 pub fn decisions(store: &Store, rulebook: &Rulebook, at: NaiveDate) -> Result<Vec<Group>> {
-    let analysis = Analysis::new(store, rulebook, at)?;
     let mut all = Vec::new();
-    for snapshot in store.ledger.snapshots("")? {
-        let path = store.path(&snapshot.path);
-        all.extend(analysis.groups(snapshot, &path)?);
-    }
+    each_snapshot(store, rulebook, at, &mut |groups| {
+        all.extend(groups);
+        Ok(())
+    })?;
     Ok(all)
+}
+
+/// Decisions of one snapshot after the other, in the order of ingestion: what two of them need is in
+/// memory, read by two threads.
+///
+/// # Errors
+/// When the store cannot be read or says nonsense, or `take` refuses.
+pub fn each_snapshot(
+    store: &Store,
+    rulebook: &Rulebook,
+    at: NaiveDate,
+    take: &mut dyn FnMut(Vec<Group>) -> Result<()>,
+) -> Result<()> {
+    let analysis = Analysis::new(store, rulebook, at)?;
+    let mut snapshots = store.ledger.snapshots("")?.into_iter().map(|s| (store.path(&s.path), s));
+    while let Some((path, snapshot)) = snapshots.next() {
+        let other = snapshots.next();
+        let analysis = &analysis;
+        let (first, second) = std::thread::scope(|scope| {
+            let second = other.map(|(path, s)| scope.spawn(move || analysis.groups(s, &path)));
+            let first = analysis.groups(snapshot, &path);
+            (first, second.map(|handle| handle.join().unwrap_or_else(|panic| resume_unwind(panic))))
+        });
+        take(first?)?;
+        second.map_or(Ok(()), |groups| take(groups?))?;
+    }
+    Ok(())
 }
 
 /// Records by (class, school year, decision).
@@ -256,7 +286,7 @@ struct Told {
 impl Told {
     fn of(analysis: &Analysis<'_>, group: &Group) -> Self {
         let story = analysis.explain(group);
-        let ids: Vec<&str> = analysis.dua_rules(&story).into_iter().map(|r| r.id.as_str()).collect();
+        let ids: Vec<&str> = analysis.dua_rules(group).into_iter().map(|r| r.id.as_str()).collect();
         let v = &group.verdict;
         Told {
             outcome: v.outcome.as_str(),
