@@ -134,8 +134,10 @@ pub struct Step {
 impl Step {
     /// For people.
     pub fn french(&self) -> &str {
-        let reason = Reason::ALL.into_iter().find(|r| r.as_str() == self.method);
-        reason.map_or(&*self.method, Reason::french)
+        match Reason::ALL.into_iter().find(|r| r.as_str() == self.method) {
+            Some(reason) => reason.french(),
+            None => &self.method,
+        }
     }
 }
 
