@@ -17,6 +17,7 @@ use crate::extract::Dataset;
 use crate::journal::{self, NewEntry};
 use crate::nomenclature::Nomenclatures;
 use crate::retention::Referential;
+use crate::retention::tri::Plan;
 use crate::seda::Profile;
 use crate::store::{RunRow, StepRow, Store, signed};
 use crate::{elimination, extract, ingest, receive, retention, seda};
@@ -34,6 +35,8 @@ pub struct Rulebook {
     pub calendar: Calendar,
     /// Retention rules, with the organisation's own verifications.
     pub referential: Referential,
+    /// Plans of tri.
+    pub plans: Vec<Plan>,
     /// Open data to publish.
     pub datasets: Vec<Dataset>,
     /// How packages are described.

@@ -109,6 +109,9 @@ pub enum Command {
     /// Sort final : simulation, explication, règles
     #[command(subcommand, subcommand_help_heading = "Commandes\u{a0}", subcommand_value_name = "COMMANDE")]
     Retention(Retention),
+    /// Tri : population enregistrée, tirage, vérification
+    #[command(subcommand, subcommand_help_heading = "Commandes\u{a0}", subcommand_value_name = "COMMANDE")]
+    Tri(Tri),
     /// Gels : ce qui ne s'élimine pas
     #[command(subcommand, subcommand_help_heading = "Commandes\u{a0}", subcommand_value_name = "COMMANDE")]
     Hold(Hold),
@@ -301,6 +304,45 @@ pub enum GroupBy {
     Year,
     Producer,
     DueYear,
+}
+
+#[derive(Subcommand)]
+pub enum Tri {
+    /// Enregistre la population d'un plan de tri ; avec --value, tire parmi la dernière enregistrée
+    Draw(DrawArgs),
+    /// Refait un tirage depuis son manifeste et la population écrite à côté, sans entrepôt
+    Verify {
+        /// Manifeste (manifest.json), ou le dossier du tri
+        #[arg(value_name = "MANIFESTE")]
+        manifest: PathBuf,
+    },
+    /// Tris connus ; ou un tri : son plan, ses étapes, ses nombres
+    Show {
+        /// Identifiant du tri
+        #[arg(value_name = "TRI")]
+        id: Option<String>,
+    },
+}
+
+#[derive(Args)]
+pub struct DrawArgs {
+    /// Plan de tri
+    #[arg(value_name = "PLAN", required_unless_present = "class", conflicts_with = "class")]
+    pub plan: Option<String>,
+    /// Le plan que nomment les règles d'une classe
+    #[arg(long, value_name = "CLASSE")]
+    pub class: Option<String>,
+    /// Valeur publique, que personne ne pouvait connaître quand la population a été enregistrée
+    #[arg(long, value_name = "TEXTE", requires = "origin")]
+    pub value: Option<String>,
+    /// D'où vient la valeur : qui l'a donnée, ou où elle est publiée
+    #[arg(long, value_name = "TEXTE", requires = "value")]
+    pub origin: Option<String>,
+    /// Personne
+    #[arg(long, value_name = "PERSONNE")]
+    pub by: String,
+    #[command(flatten)]
+    pub date: DateArg,
 }
 
 #[derive(Subcommand)]

@@ -9,7 +9,7 @@ use cartulaire_engine::elimination::{self};
 use cartulaire_engine::error::{ConfigFault, Error, Result};
 use cartulaire_engine::extract::Dataset;
 use cartulaire_engine::nomenclature::{Nomenclatures, table_of};
-use cartulaire_engine::retention::tri::load_plans;
+use cartulaire_engine::retention::tri::{Plan, load_plans};
 use cartulaire_engine::retention::{Referential, SHIPPED, SHIPPED_PLANS};
 use cartulaire_engine::run::Rulebook;
 use cartulaire_engine::seda::Profile;
@@ -197,7 +197,7 @@ impl Config {
             &mut faults,
             one(self.profile.as_deref(), "defaut.toml", PROFILE).and_then(|(f, t)| Profile::load(&f, &t)),
         );
-        if let (Some(contracts), Some(referential)) = (&contracts, &referential) {
+        if let (Some(contracts), Some((referential, _))) = (&contracts, &referential) {
             faults.extend(unknown_events(contracts, referential));
         }
         let elimination = collect(&mut faults, self.elimination());
@@ -207,11 +207,12 @@ impl Config {
                 Some(contracts),
                 Some(nomenclatures),
                 Some(calendar),
-                Some(referential),
+                Some((referential, plans)),
                 Some(datasets),
                 Some(profile),
                 Some(elimination),
             ) if faults.is_empty() => Ok(Rulebook {
+                plans,
                 contracts,
                 nomenclatures,
                 calendar,
@@ -256,7 +257,7 @@ impl Config {
             .and_then(|(f, t)| Calendar::load(&f, &t))
     }
 
-    fn referential(&self) -> Result<Referential> {
+    fn referential(&self) -> Result<(Referential, Vec<Plan>)> {
         let files = match &self.rules {
             Some(path) => rule_files(path)?,
             None => SHIPPED.iter().map(|(f, t)| ((*f).to_owned(), (*t).to_owned())).collect(),
@@ -281,10 +282,11 @@ impl Config {
         if !faults.is_empty() {
             return Err(Error::Config(faults));
         }
-        match &self.overlay {
-            Some(path) => shipped.overlay(&path.display().to_string(), &read(path)?),
-            None => Ok(shipped),
-        }
+        let referential = match &self.overlay {
+            Some(path) => shipped.overlay(&path.display().to_string(), &read(path)?)?,
+            None => shipped,
+        };
+        Ok((referential, plans))
     }
 
     /// Service, archives, delays and signatories of the eliminations.

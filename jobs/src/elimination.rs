@@ -100,14 +100,7 @@ fn execute(config: &Config, list: &str, person: &str, date: Option<NaiveDate>, s
     }
     let rulebook = config.rulebook()?;
     let mut store = open_store_existing(config)?;
-    let salt = match store.ledger.salt()? {
-        Some(salt) => salt,
-        None => {
-            let salt = random()?;
-            store.ledger.transact(|tx| tx.keep_salt(&salt))?;
-            salt
-        }
-    };
+    let salt = salt(&mut store)?;
     let mut execution =
         Execution { store: &mut store, rulebook: &rulebook, date, clock: &now, salt, executor: person };
     let done = execution.run(list);
@@ -230,6 +223,16 @@ fn write_private(path: &Path, text: &str) -> Result<()> {
     std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
     let mut file = options.open(path).at(path)?;
     file.write_all(text.as_bytes()).and_then(|()| file.sync_all()).at(path)
+}
+
+/// Salt of the store, drawn once.
+pub fn salt(store: &mut Store) -> Result<[u8; 32]> {
+    if let Some(salt) = store.ledger.salt()? {
+        return Ok(salt);
+    }
+    let salt = random()?;
+    store.ledger.transact(|tx| tx.keep_salt(&salt))?;
+    Ok(salt)
 }
 
 fn random() -> Result<[u8; 32]> {

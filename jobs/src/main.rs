@@ -14,6 +14,7 @@ mod quarantine;
 mod retention;
 mod runner;
 mod serve;
+mod tri;
 mod validate;
 
 use std::process::ExitCode;

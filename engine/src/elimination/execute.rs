@@ -15,6 +15,7 @@ use super::visa;
 use crate::error::{Error, Result};
 use crate::french::count;
 use crate::journal::NewEntry;
+use crate::retention::tri::Draws;
 use crate::retention::{Analysis, Clock, Outcome};
 use crate::run::Rulebook;
 use crate::store::{
@@ -237,10 +238,11 @@ impl Execution<'_> {
         let visa = visa::read(&visa, &exported, &self.rulebook.elimination.registry, seen_on)?;
         let granted = visa.statement.granted(&exported);
         let listed = Listed::read(self.store, list, &text, &granted)?;
+        let draws = Draws::load(self.store, &self.rulebook.plans, self.date)?;
         for target in self.store.ledger.targets(list)?.into_iter().filter(|t| !t.done) {
             let gone = match target.kind {
-                TargetKind::Table => self.table(list, &target, &listed),
-                TargetKind::Quarantine => self.quarantine(list, &target),
+                TargetKind::Table => self.table(list, &target, &listed, &draws),
+                TargetKind::Quarantine => self.quarantine(list, &target, &draws),
                 TargetKind::Delivery => self.delivery(list, &target),
             };
             match gone {
@@ -255,11 +257,11 @@ impl Execution<'_> {
     }
 
     /// Removes a snapshot, or puts one without the eliminated records in its place.
-    fn table(&mut self, list: &str, target: &Target, listed: &Listed) -> Result<()> {
+    fn table(&mut self, list: &str, target: &Target, listed: &Listed, draws: &Draws) -> Result<()> {
         let old = self.store.path(&target.path);
         // After a crash the ledger may already be ahead of the disk.
         if let Some(snapshot) = self.store.ledger.snapshot(&target.path)? {
-            let (goes, rows) = self.last_look(&snapshot, listed)?;
+            let (goes, rows) = self.last_look(&snapshot, listed, draws)?;
             if goes != target.records {
                 return Err(changed("le fichier ne porte plus les enregistrements visés"));
             }
@@ -292,8 +294,13 @@ impl Execution<'_> {
     }
 
     /// Records of a snapshot that go, by row, if nothing holds them now.
-    fn last_look(&self, snapshot: &Snapshot, listed: &Listed) -> Result<(u64, BTreeMap<usize, Vec<String>>)> {
-        let analysis = Analysis::new(self.store, self.rulebook, self.date)?;
+    fn last_look(
+        &self,
+        snapshot: &Snapshot,
+        listed: &Listed,
+        draws: &Draws,
+    ) -> Result<(u64, BTreeMap<usize, Vec<String>>)> {
+        let analysis = Analysis::with_draws(self.store, self.rulebook, self.date, draws.clone())?;
         let path = self.store.snapshot_path(snapshot)?;
         let groups = analysis.groups(snapshot.clone(), &path)?;
         let part = Part {
@@ -378,11 +385,11 @@ impl Execution<'_> {
         })
     }
 
-    fn quarantine(&mut self, list: &str, target: &Target) -> Result<()> {
+    fn quarantine(&mut self, list: &str, target: &Target, draws: &Draws) -> Result<()> {
         self.not_after_failure(list, &target.path)?;
         let aside = self.store.ledger.quarantine_snapshots()?;
         if let Some(quarantine) = aside.iter().find(|q| q.path == target.path) {
-            let analysis = Analysis::new(self.store, self.rulebook, self.date)?;
+            let analysis = Analysis::with_draws(self.store, self.rulebook, self.date, draws.clone())?;
             if quarantine_due(self.store, &analysis, self.rulebook, quarantine)?.is_none() {
                 return Err(changed(
                     "la quarantaine est retenue par un gel ou une règle changée depuis le visa",

@@ -47,6 +47,8 @@ pub struct Due {
     pub parts: Vec<Part>,
     /// Deliveries and quarantine files that go with them.
     pub copies: Vec<Copy>,
+    /// Draws that said which of them may go: identifier of the tri, SHA-256 of its manifest.
+    pub tris: BTreeMap<String, String>,
     /// Records analysed.
     pub read: u64,
 }
@@ -88,7 +90,7 @@ pub fn due(
             }
         }
     }
-    let (mut rows, mut parts) = (Vec::new(), Vec::new());
+    let (mut rows, mut parts, mut tris) = (Vec::new(), Vec::new(), BTreeMap::new());
     for (order, ((_, year, table), groups)) in (1..).zip(by_row) {
         let told = Told::of(&analysis, &groups);
         let contract = rulebook.contracts.iter().find(|c| c.name == table);
@@ -110,6 +112,18 @@ pub fn due(
             reasons: told.reasons,
             observations: Vec::new(),
         };
+        let drawn: BTreeMap<&str, _> =
+            groups.iter().filter_map(|g| analysis.drawn(g)).map(|(tri, _)| (tri.id.as_str(), tri)).collect();
+        for tri in drawn.into_values() {
+            tris.insert(tri.id.clone(), tri.manifest_sha256.clone());
+            row.observations.push(format!(
+                "tri {} : {} sur {} ; manifeste {}",
+                tri.id,
+                count(tri.kept, "enregistrement gardé", "enregistrements gardés"),
+                crate::french::thousands(tri.records),
+                tri.manifest_sha256
+            ));
+        }
         let mut digest = Sha256::new();
         for same in groups.chunk_by(|a, b| a.snapshot.path == b.snapshot.path) {
             let Some(one) = same.first() else { continue };
@@ -143,7 +157,7 @@ pub fn due(
         rows.push(row);
     }
     let copies = copies(store, &analysis, rulebook, &parts)?;
-    Ok(Due { rows, parts, copies, read })
+    Ok(Due { rows, parts, copies, tris, read })
 }
 
 /// What a row says of its records: they may fall under several rules.
@@ -301,6 +315,9 @@ pub(super) fn document(rulebook: &Rulebook, due: &Due, replaces: Option<&str>) -
         "rules_version": rulebook.referential.version, "service": terms.service,
         "archives": terms.archives, "rows": due.rows, "copies": copies,
     });
+    if let (false, Some(fields)) = (due.tris.is_empty(), document.as_object_mut()) {
+        fields.insert("tris".into(), json!(due.tris));
+    }
     if let (Some(list), Some(fields)) = (replaces, document.as_object_mut()) {
         fields.insert("replaces".into(), json!(list));
     }

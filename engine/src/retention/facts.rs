@@ -1,6 +1,7 @@
 //! What the store tells of its records: days of their events, types of document, holds. Records of
 //! one snapshot that agree in all of it share a decision.
 
+use super::tri::PlanDraws;
 use super::{ClassRules, EventDate};
 use crate::contract::Contract;
 use crate::domain::{AnneeScolaire, Calendar, DateFormat};
@@ -31,6 +32,8 @@ pub struct Shared {
     pub document: Option<String>,
     /// Holds that block them.
     pub held: Vec<String>,
+    /// What draws said of them: plan, number of the draw, whether they are kept.
+    pub drawn: Vec<(String, usize, bool)>,
 }
 
 /// Tells the records of one snapshot apart.
@@ -41,6 +44,7 @@ pub struct Splitter {
     document: Option<String>,
     held: Vec<String>,
     filters: Vec<Filter>,
+    draws: Vec<Arc<PlanDraws>>,
     documents: HashMap<String, i64>,
     index: HashMap<Box<[i64]>, usize, foldhash::fast::RandomState>,
     /// Groups in the order in which they are met.
@@ -95,6 +99,7 @@ impl Splitter {
             document: None,
             held: Vec::new(),
             filters: Vec::new(),
+            draws: Vec::new(),
             documents: HashMap::new(),
             index: HashMap::default(),
             groups: Vec::new(),
@@ -153,14 +158,20 @@ impl Splitter {
         Ok(splitter)
     }
 
+    /// Tells records apart by what these draws said of them.
+    pub fn with_draws(mut self, draws: Vec<Arc<PlanDraws>>) -> Self {
+        self.draws = draws;
+        self
+    }
+
     /// Whether the ledger alone says everything: all records of the snapshot share one decision.
     pub fn is_single(&self) -> bool {
-        self.columns.is_empty() && self.document.is_none() && self.filters.is_empty()
+        self.columns.is_empty() && self.document.is_none() && self.filters.is_empty() && self.draws.is_empty()
     }
 
     /// What all records share when there is nothing to tell them apart.
     pub fn single(&self) -> Shared {
-        Shared { dates: self.dates.clone(), document: None, held: self.held.clone() }
+        Shared { dates: self.dates.clone(), document: None, held: self.held.clone(), drawn: Vec::new() }
     }
 
     /// Columns to read.
@@ -169,6 +180,9 @@ impl Splitter {
         let filters = self.filters.iter().flat_map(|f| &f.columns);
         let mut all: Vec<&str> =
             events.chain(self.document.as_ref()).chain(filters).map(String::as_str).collect();
+        if !self.draws.is_empty() {
+            all.extend(["_file", "_record"]);
+        }
         all.sort_unstable();
         all.dedup();
         all
@@ -204,6 +218,11 @@ impl Splitter {
             }
             blocked.push(holds(&filter.scope, &frame, rows));
         }
+        let names = match self.draws.is_empty() {
+            true => None,
+            false => Some(super::record_names(&snapshot.delivery_id, batch)?),
+        };
+        let names = names.as_ref().and_then(|n| n.as_string_opt::<i32>());
         let mut out = Vec::with_capacity(rows);
         let mut key: Vec<i64> = Vec::new();
         for row in 0..rows {
@@ -232,6 +251,13 @@ impl Splitter {
                     .iter()
                     .map(|b| i64::from(b.as_ref().is_none_or(|b| b.get(row).copied().unwrap_or(true)))),
             );
+            let name = names.map(|n| n.value(row));
+            key.extend(self.draws.iter().map(
+                |plan| match name.and_then(|n| plan.of(&snapshot.table_name, n)) {
+                    Some((draw, kept)) => 2 * i64::try_from(draw).unwrap_or(0) + i64::from(kept),
+                    None => UNKNOWN,
+                },
+            ));
             let group = match self.index.get(key.as_slice()) {
                 Some(group) => *group,
                 None => {
@@ -253,7 +279,11 @@ impl Splitter {
         let blocked = self.filters.iter().zip(flags).filter(|(_, f)| **f == 1).map(|(f, _)| f.gel.clone());
         let mut held: Vec<String> = self.held.iter().cloned().chain(blocked).collect();
         held.sort();
-        Shared { dates, document: document.map(str::to_owned), held }
+        let codes = key.iter().skip(self.dates.len() + 1 + self.filters.len());
+        let drawn = self.draws.iter().zip(codes).filter_map(|(plan, code)| {
+            Some((plan.plan.clone(), usize::try_from(code / 2).ok()?, code % 2 == 1))
+        });
+        Shared { dates, document: document.map(str::to_owned), held, drawn: drawn.collect() }
     }
 }
 

@@ -3,7 +3,9 @@
 //! Records of one snapshot of which the same is known share their decision: they are a [`Group`],
 //! decided once.
 
+use super::class::ClassRules;
 use super::facts::{Shared, Splitter};
+use super::tri::{DrawnTri, Draws};
 use super::{Clock, Explanation, Facts, Outcome, Phase, Referential, Rule, Verdict};
 use crate::contract::Contract;
 use crate::domain::Calendar;
@@ -45,18 +47,27 @@ pub struct Analysis<'r> {
     calendar: &'r Calendar,
     contracts: &'r [Contract],
     gels: Vec<Gel>,
+    draws: Draws,
     at: NaiveDate,
 }
 
 impl<'r> Analysis<'r> {
-    /// Of a store, at a date, with the holds in force that day.
+    /// Of a store, at a date, with the holds in force and the tris drawn that day.
+    ///
+    /// # Errors
+    /// When the ledger cannot be read, or the files of a draw are not what it knows.
+    pub fn new(store: &Store, rulebook: &'r Rulebook, at: NaiveDate) -> Result<Self> {
+        Self::with_draws(store, rulebook, at, Draws::load(store, &rulebook.plans, at)?)
+    }
+
+    /// As [`Analysis::new`], with draws that were loaded before.
     ///
     /// # Errors
     /// When the ledger cannot be read.
-    pub fn new(store: &Store, rulebook: &'r Rulebook, at: NaiveDate) -> Result<Self> {
+    pub fn with_draws(store: &Store, rulebook: &'r Rulebook, at: NaiveDate, draws: Draws) -> Result<Self> {
         let gels = store.ledger.gels()?.into_iter().filter(|g| g.is_active(at)).collect();
         let Rulebook { referential, calendar, contracts, .. } = rulebook;
-        Ok(Analysis { referential, calendar, contracts, gels, at })
+        Ok(Analysis { referential, calendar, contracts, gels, draws, at })
     }
 
     /// What tells the records of a snapshot apart; the first look at its file, if one is needed.
@@ -67,16 +78,59 @@ impl<'r> Analysis<'r> {
         let rules = self.referential.class(&snapshot.record_class);
         let contract = self.contracts.iter().find(|c| c.name == snapshot.table_name);
         let gels: Vec<&Gel> = self.gels.iter().collect();
+        let mut plans: Vec<&str> = rules.rules().filter_map(|r| r.tri.as_deref()).collect();
+        plans.sort_unstable();
+        plans.dedup();
+        let draws: Vec<_> = plans.into_iter().filter_map(|p| self.draws.of(p).cloned()).collect();
         let plain = gels.is_empty() && contract.is_none_or(|c| c.events.is_empty() && c.document.is_none());
         let columns = if plain { Vec::new() } else { column_names(path)? };
-        Splitter::new(snapshot, contract, &rules, &gels, self.calendar, &columns)
+        let splitter = Splitter::new(snapshot, contract, &rules, &gels, self.calendar, &columns)?;
+        Ok(splitter.with_draws(draws))
+    }
+
+    /// The plan that sorts a group, when a rule that governs it names one.
+    pub fn plan_of(&self, group: &Group) -> Option<String> {
+        let rules = self.referential.class(&group.snapshot.record_class);
+        self.governing_plan(&rules, &group.shared).map(str::to_owned)
+    }
+
+    fn governing_plan<'a>(&self, rules: &ClassRules<'a>, shared: &Shared) -> Option<&'a str> {
+        let facts = Facts { dates: &shared.dates, document: shared.document.as_deref() };
+        let mut governing = rules.governing(facts, self.at, self.calendar).map(|(p, _)| p.rule);
+        governing.find(|r| r.clock == Clock::Dua)?.tri.as_deref()
+    }
+
+    /// The draw that decided about a group to be sorted, and whether it keeps it.
+    pub fn drawn(&self, group: &Group) -> Option<(&DrawnTri, bool)> {
+        let plan = self.plan_of(group)?;
+        let (_, number, kept) = group.shared.drawn.iter().find(|(p, _, _)| *p == plan)?;
+        Some((self.draws.of(&plan)?.tris.get(*number)?, *kept))
+    }
+
+    /// Whether a draw of a plan keeps something of a person, by the pseudonym.
+    pub fn keeps_person(&self, plan: &str, pseudonym: &str) -> bool {
+        self.draws.of(plan).is_some_and(|d| d.keeps_person(pseudonym))
     }
 
     /// The whole story of a group, in French.
     pub fn explain(&self, group: &Group) -> Explanation {
         let rules = self.referential.class(&group.snapshot.record_class);
         let facts = Facts { dates: &group.shared.dates, document: group.shared.document.as_deref() };
-        rules.explain(facts, self.at, self.calendar, &group.shared.held)
+        let mut story = rules.explain(facts, self.at, self.calendar, &group.shared.held);
+        if let (Outcome::Sort, Some((tri, kept))) = (story.decision, self.drawn(group)) {
+            story.decision = group.verdict.outcome;
+            let fate = if kept { "retenu, donc gardé" } else { "non retenu" };
+            story.reasons.push(format!("tri {} : {fate}", tri.id));
+            story.sentences.push(format!(
+                "Tri {} : {fate} ; manifeste {} ({} gardés sur {}). Décision : {}.",
+                tri.id,
+                tri.manifest_sha256,
+                thousands(tri.kept),
+                thousands(tri.records),
+                story.decision.french()
+            ));
+        }
+        story
     }
 
     /// Rules that govern a group and may end in an elimination: not those of the other clock.
@@ -119,7 +173,17 @@ impl<'r> Analysis<'r> {
         let rules = self.referential.class(&snapshot.record_class);
         let decide = |shared: &Shared| {
             let facts = Facts { dates: &shared.dates, document: shared.document.as_deref() };
-            rules.decide(facts, self.at, self.calendar, !shared.held.is_empty())
+            let mut verdict = rules.decide(facts, self.at, self.calendar, !shared.held.is_empty());
+            if verdict.outcome == Outcome::Sort && !shared.drawn.is_empty() {
+                let plan = self.governing_plan(&rules, shared);
+                let drawn = shared.drawn.iter().find(|(p, _, _)| Some(p.as_str()) == plan);
+                verdict.outcome = match drawn {
+                    Some((_, _, true)) => Outcome::Conserve,
+                    Some((_, _, false)) => Outcome::Eliminate,
+                    None => Outcome::Sort,
+                };
+            }
+            verdict
         };
         let groups = counted.into_iter().enumerate().map(|(number, (shared, records))| Group {
             verdict: decide(&shared),

@@ -14,7 +14,7 @@ mod spill;
 pub use current::current;
 pub use ledger::{
     DeliveredFile, Delivery, EditionRow, Gel, IngestRow, Ledger, ListRow, Publication, Refusal, RunRow,
-    SipRow, Snapshot, StepRow, Target, TargetKind, gels_digest, tombstone,
+    SipRow, Snapshot, StepRow, Target, TargetKind, TriDraw, TriRow, gels_digest, tombstone,
 };
 pub use parquet::{Encoded, PartWriter, column_names, holds_text, read_batches};
 pub use spill::Spill;
@@ -46,6 +46,7 @@ const FOLDERS: &[&str] = &[
     "certificates",
     "elimination",
     "archives",
+    "tri",
     "journal",
     "tmp",
 ];

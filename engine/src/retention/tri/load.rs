@@ -26,6 +26,8 @@ struct PlanSection {
     title: Spanned<String>,
     citation: Spanned<String>,
     #[serde(default)]
+    unit: BTreeMap<String, Spanned<String>>,
+    #[serde(default)]
     qualitative: BTreeMap<Spanned<String>, String>,
     specimen: Option<SpecimenSection>,
     #[serde(default)]
@@ -258,6 +260,7 @@ impl Faults<'_> {
             surname: raw.surname.map(|s| self.surname(s)),
             systematic_one_in: raw.systematic.and_then(|s| self.one_in(&s.one_in)),
             title: self.filled(raw.title),
+            unit: raw.unit.into_iter().map(|(table, column)| (table, self.filled(column))).collect(),
             version: self.filled(raw.version),
             whole_years: raw.whole_years.into_iter().map(|w| self.whole(w)).collect(),
             witness_years: raw.witness_years.and_then(|w| self.witness(w)),

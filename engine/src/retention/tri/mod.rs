@@ -9,6 +9,10 @@
 //! Unknown means keep: a record without readable year, name, type or stratum, where the plan looks
 //! at it, is kept for that reason.
 
+mod desk;
+mod draws;
+mod file;
+mod gather;
 mod load;
 mod manifest;
 mod merkle;
@@ -19,6 +23,10 @@ mod select;
 mod size;
 mod surname;
 
+pub use desk::TriDesk;
+pub use draws::{DrawnTri, Draws, PlanDraws};
+pub use file::{population_text, read_population};
+pub use gather::gather;
 pub use load::load_plans;
 pub use manifest::{Counts, Difference, Kept, Manifest};
 pub use merkle::MerkleTree;

@@ -35,6 +35,9 @@ pub struct Plan {
     pub systematic_one_in: Option<NonZeroU32>,
     /// Title for people.
     pub title: String,
+    /// Of each table whose records belong to a person, the column that names the person. All
+    /// records of a person are drawn together, in every table: the columns hold the same identifiers.
+    pub unit: BTreeMap<String, String>,
     /// Version; it changes with the plan.
     pub version: String,
     /// School years kept whole.
@@ -205,6 +208,13 @@ impl Plan {
     pub fn french(&self) -> Vec<String> {
         let mut steps =
             vec!["exclus du tri et gardés : gels et tout enregistrement écarté avec son motif".into()];
+        if !self.unit.is_empty() {
+            let columns: Vec<String> = self.unit.iter().map(|(t, c)| format!("{t}.{c}")).collect();
+            steps.push(format!(
+                "les enregistrements d'une même personne ont le même sort dans toutes les tables ; personne lue dans {}",
+                columns.join(", ")
+            ));
+        }
         if !self.qualitative.is_empty() {
             let reasons: Vec<String> = self.qualitative.iter().map(|(c, t)| format!("{t} ({c})")).collect();
             steps.push(format!("choix qualitatif : {}", reasons.join(" ; ")));

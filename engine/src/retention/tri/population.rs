@@ -4,11 +4,13 @@ use super::merkle::MerkleTree;
 use super::plan::{Plan, start_year};
 use super::score::{Unit, fields};
 use crate::error::{Error, Result};
+use serde::{Deserialize, Serialize};
 use std::collections::HashMap;
 use std::hash::Hash;
 
 /// A record, as given to the tri. Empty texts and `None` mean unknown.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct Record {
     /// Canonical identifier: opaque, unique, the same whenever the record is read.
     pub id: String,

@@ -131,6 +131,16 @@ pub struct Step {
     pub strata: Vec<StratumCount>,
 }
 
+impl Step {
+    /// For people.
+    pub fn french(&self) -> &str {
+        match Reason::ALL.into_iter().find(|r| r.as_str() == self.method) {
+            Some(reason) => reason.french(),
+            None => &self.method,
+        }
+    }
+}
+
 /// Draw in a stratum, in units: a person, or a record of nobody.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]

@@ -2,10 +2,12 @@
 
 mod elimination;
 mod gels;
+mod tri;
 mod write;
 
 pub use elimination::{Target, TargetKind, tombstone};
 pub use gels::{Gel, gels_digest};
+pub use tri::{TriDraw, TriRow};
 pub use write::Tx;
 
 use crate::error::{Error, Result};
@@ -16,10 +18,13 @@ use rusqlite::{Connection, OptionalExtension, Row, ToSql, Transaction};
 use std::path::Path;
 
 /// Version of the tables; a ledger of another version is not opened.
-const SCHEMA_VERSION: &str = "3";
+const SCHEMA_VERSION: &str = "4";
 /// What each version added to the one before it.
-const MIGRATIONS: &[(&str, &str, &str)] =
-    &[("1", "2", include_str!("schema_2.sql")), ("2", "3", include_str!("schema_3.sql"))];
+const MIGRATIONS: &[(&str, &str, &str)] = &[
+    ("1", "2", include_str!("schema_2.sql")),
+    ("2", "3", include_str!("schema_3.sql")),
+    ("3", "4", include_str!("schema_4.sql")),
+];
 
 /// Open ledger.
 pub struct Ledger {
