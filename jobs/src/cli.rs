@@ -381,6 +381,23 @@ pub enum Hold {
         #[command(flatten)]
         date: DateArg,
     },
+    /// Note qu'un gel reste nécessaire, et quand se le redemander
+    Reassess {
+        /// Nom du gel
+        #[arg(value_name = "NOM")]
+        id: String,
+        /// Personne qui en répond
+        #[arg(long, value_name = "PERSONNE")]
+        by: String,
+        /// Pourquoi il reste nécessaire
+        #[arg(long, value_name = "TEXTE")]
+        reason: String,
+        /// Jour où se le redemander (par défaut : jamais)
+        #[arg(long, value_name = "DATE", value_parser = parse_date)]
+        next: Option<NaiveDate>,
+        #[command(flatten)]
+        date: DateArg,
+    },
     /// Lève un gel
     Lift {
         /// Nom du gel

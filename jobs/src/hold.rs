@@ -69,13 +69,14 @@ pub fn run(config: &Config, command: &Hold, shown: &Shown) -> Result<u8> {
             let gels = Store::open(&config.store)?.ledger.gels()?;
             let json: Vec<Value> = gels
                 .iter()
-                .map(|g| json!({"id": g.id, "reason": g.reason, "owner": g.owner, "scope": g.scope, "from": g.from.to_string(), "until": g.until.map(|d| d.to_string()), "reassess_on": g.reassess_on.map(|d| d.to_string()), "lifted_on": g.lifted_on.map(|d| d.to_string()), "active": g.is_active(on)}))
+                .map(|g| json!({"id": g.id, "reason": g.reason, "owner": g.owner, "scope": g.scope, "from": g.from.to_string(), "until": g.until.map(|d| d.to_string()), "reassess_on": g.reassess_on.map(|d| d.to_string()), "lifted_on": g.lifted_on.map(|d| d.to_string()), "active": g.is_active(on), "to_reassess": g.to_reassess(on)}))
                 .collect();
             shown.document(&json!({"holds": json}));
             let rows: Vec<Vec<String>> = gels
                 .iter()
                 .map(|g| {
                     let state = match (g.is_active(on), g.lifted_on) {
+                        (true, _) if g.to_reassess(on) => "en cours, à réévaluer".to_owned(),
                         (true, _) => "en cours".to_owned(),
                         (false, Some(day)) => format!("levé le {}", day.format("%d/%m/%Y")),
                         (false, None) => "hors période".to_owned(),
@@ -88,6 +89,26 @@ pub fn run(config: &Config, command: &Hold, shown: &Shown) -> Result<u8> {
                 count(rows.len() as u64, "gel", "gels"),
                 table(&["gel", "état", "demandeur", "motif", "périmètre"], &rows, &[])
             ));
+        }
+        Hold::Reassess { id, by, reason, next, date } => {
+            let on = date.date.unwrap_or_else(today);
+            if next.is_some_and(|next| next <= on) {
+                return Err(Error::Usage("--next : donnez un jour à venir".into()));
+            }
+            let mut store = open_store_existing(config)?;
+            let (at, day) = (now(), on.to_string());
+            let again = next.map(|d| d.to_string());
+            store.ledger.transact(|tx| {
+                tx.reassess_gel(id, by, on, *next, reason, &at)?;
+                let payload = json!({"hold": id, "person": by, "reassess_on": again});
+                tx.journal(&NewEntry { at: &at, date: &day, run_id: id, kind: "hold_reassessed", payload })
+            })?;
+            journal::mirror(&mut store)?;
+            shown.document(&json!({"hold": id, "reassess_on": again}));
+            shown.say(&match next {
+                Some(next) => format!("Gel {id} maintenu, à réévaluer le {}.", next.format("%d/%m/%Y")),
+                None => format!("Gel {id} maintenu."),
+            });
         }
         Hold::Lift { id, by, reason, date } => {
             let on = date.date.unwrap_or_else(today);

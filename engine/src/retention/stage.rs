@@ -315,11 +315,16 @@ pub fn sort_final(run: &mut Run<'_>) -> Result<Said> {
     let by_decision: serde_json::Map<String, serde_json::Value> =
         total.iter().map(|(o, n)| (o.as_str().to_owned(), json!(n))).collect();
     let payload = json!({"by_decision": by_decision, "rules_version": run.rulebook.referential.version, "decisions_sha256": digest.to_string()});
-    let detail = total
+    let mut detail = total
         .iter()
         .map(|(o, n)| format!("{} : {}", o.french(), thousands(*n)))
         .collect::<Vec<_>>()
         .join(", ");
+    let gels = run.store.ledger.gels()?;
+    let late: Vec<&str> = gels.iter().filter(|g| g.to_reassess(run.date)).map(|g| g.id.as_str()).collect();
+    if !late.is_empty() {
+        detail.push_str(&format!("\ngels à réévaluer (ils tiennent) : {}", late.join(", ")));
+    }
     let counts = Counts { read: decided, accepted: decided, ..Counts::default() };
     Ok(Said {
         counts,

@@ -41,6 +41,11 @@ impl Gel {
     pub fn is_active(&self, on: NaiveDate) -> bool {
         self.from <= on && self.until.is_none_or(|end| on < end) && self.lifted_on.is_none_or(|l| on < l)
     }
+
+    /// Whether the day came to ask if it is still needed; it holds all the same.
+    pub fn to_reassess(&self, on: NaiveDate) -> bool {
+        self.is_active(on) && self.reassess_on.is_some_and(|day| day <= on)
+    }
 }
 
 /// Digest of the holds that are not lifted, whatever the day: it changes when somebody places or
@@ -268,6 +273,9 @@ mod tests {
             ..hold("g1")
         };
         assert_eq!(gels, [first, Gel { reassess_on: None, ..hold("g2") }]);
+        let asked = |day| (hold("g").to_reassess(on(day)), hold("g").is_active(on(day)));
+        assert_eq!([asked("2026-08-31"), asked("2026-09-01")], [(false, true), (true, true)]);
+        assert!(!gels.iter().any(|g| g.to_reassess(on("2026-12-01"))));
         let again = ledger.transact(|tx| tx.lift_gel("g1", "alice", on("2026-11-01"), "encore", AT));
         assert_eq!(code(again), Some("GEL_NOT_ACTIVE"));
     }
