@@ -78,17 +78,18 @@ fn decided(place: &Place, day: &str) -> BTreeMap<String, u64> {
     all.map(|d| (d["decision"].as_str().unwrap().to_owned(), d["count"].as_u64().unwrap())).collect()
 }
 
-fn new_list(place: &Place, day: &str) -> String {
+/// The list that a day makes, if it makes another one.
+fn new_list(place: &Place, day: &str) -> Option<String> {
     let ids = |lists: Value| -> BTreeSet<String> {
         lists["lists"].as_array().unwrap().iter().map(|l| l["id"].as_str().unwrap().to_owned()).collect()
     };
     let before = ids(place.json("elimination list"));
     place.does(&format!("elimination propose --date {day}"));
     let mut new = ids(place.json("elimination list")).into_iter().filter(|id| !before.contains(id));
-    let id = new.next().unwrap();
+    let id = new.next()?;
     assert_eq!(new.next(), None);
     std::fs::write(place.path("list.txt"), &id).unwrap();
-    id
+    Some(id)
 }
 
 /// Table and name of every record of the list.
@@ -130,13 +131,13 @@ fn what_is_not_drawn_is_proposed_and_goes_what_is_drawn_stays() {
     let count = |of: &BTreeMap<String, u64>, what: &str| of.get(what).copied().unwrap_or(0);
     // Lessons are to be sorted too, by another plan.
     assert!(count(&before, "sort") > records.len() as u64);
-    new_list(&place, "2026-07-05");
+    let without = new_list(&place, "2026-07-05").map(|_| in_list(&place)).unwrap_or_default();
     let tables = |ids: &BTreeSet<String>| -> BTreeSet<String> {
         ids.iter().map(|id| id.split('/').next().unwrap().to_owned()).collect()
     };
     let sorted: BTreeSet<String> = records.iter().map(|r| r["id"].as_str().unwrap().to_owned()).collect();
     // Without a draw, nothing that is to be sorted is on a list.
-    assert!(in_list(&place).is_disjoint(&sorted) && tables(&sorted).len() > 5);
+    assert!(without.is_disjoint(&sorted) && tables(&sorted).len() > 5);
 
     let drawn = place.json(DRAW);
     assert_eq!(drawn["tri"], tri["tri"]);
@@ -151,7 +152,7 @@ fn what_is_not_drawn_is_proposed_and_goes_what_is_drawn_stays() {
     // Yesterday, nobody had drawn.
     assert_eq!(decided(&place, "2026-07-05"), yesterday);
 
-    new_list(&place, AFTER);
+    new_list(&place, AFTER).unwrap();
     let list = in_list(&place);
     assert!(gone.is_subset(&list) && list.is_disjoint(&kept));
     let digest = drawn["draw"]["manifest_sha256"].as_str().unwrap();

@@ -96,7 +96,9 @@ impl TriDesk<'_> {
         {
             return Ok(known);
         }
-        let id = format!("TR-{}-{}", self.date.format("%Y%m%d"), root.get(..8).unwrap_or_default());
+        // One population may be recorded for two versions of a plan.
+        let short = Digest::of(format!("{plan_digest}{root}").as_bytes()).to_string();
+        let id = format!("TR-{}-{}", self.date.format("%Y%m%d"), short.get(..8).unwrap_or_default());
         let tri = TriRow {
             path: format!("tri/{id}"),
             id,
