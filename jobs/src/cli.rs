@@ -335,6 +335,9 @@ pub struct DrawArgs {
     /// Valeur publique, que personne ne pouvait connaître quand la population a été enregistrée
     #[arg(long, value_name = "TEXTE", requires = "origin")]
     pub value: Option<String>,
+    /// Choix qualitatif : une ligne par enregistrement retenu, « table/LIVRAISON/FICHIER#NUMÉRO;motif »
+    #[arg(long, value_name = "FICHIER", conflicts_with = "value")]
+    pub choices: Option<PathBuf>,
     /// D'où vient la valeur : qui l'a donnée, ou où elle est publiée
     #[arg(long, value_name = "TEXTE", requires = "value")]
     pub origin: Option<String>,
