@@ -265,10 +265,7 @@ pub(super) fn parse(file: &str, text: &str) -> Result<Contract> {
             faults.add(spanned, "« person » ne va qu'à une colonne personnelle « direct »");
         }
         if !plain_name(person.space.get_ref()) {
-            faults.add(
-                &person.space,
-                "espace : lettres minuscules sans accent, chiffres, « _ » et « - »",
-            );
+            faults.add(&person.space, "espace : lettres minuscules sans accent, chiffres, « _ » et « - »");
         }
         if let Some(part) = person.part.as_ref().filter(|p| *p.get_ref() >= column.parts.len()) {
             faults.add(part, "« part » est le rang, depuis 0, d'une des « parts » de la colonne");

@@ -111,9 +111,10 @@ fn step(known: &Known, records: &[Told]) -> (BTreeSet<Hop>, BTreeSet<Conflict>) 
             for (space, mut values) in spaces {
                 let components = told.entry((from, space)).or_default();
                 // Components that share a value with this record become one.
-                for other in components.extract_if(.., |c| c.keys().any(|i| values.contains_key(i))) {
-                    values.extend(other);
-                }
+                let (joined, apart): (Components, Components) =
+                    components.drain(..).partition(|c| c.keys().any(|i| values.contains_key(i)));
+                values.extend(joined.into_iter().flatten());
+                components.extend(apart);
                 components.push(values);
             }
         }
@@ -176,7 +177,12 @@ mod tests {
             // Three spaces, one after another.
             ("e:siecle:5", &["e:aaf:1 e:ine:X", "e:siecle:5 e:ine:X"], &["aaf:1", "ine:X", "siecle:5"], 0),
             // Two numbers of one space that a record joins.
-            ("e:ine:X", &["e:siecle:5 e:ine:X e:ine:Z", "e:aaf:1 e:ine:Z"], &["aaf:1", "ine:X", "ine:Z", "siecle:5"], 0),
+            (
+                "e:ine:X",
+                &["e:siecle:5 e:ine:X e:ine:Z", "e:aaf:1 e:ine:Z"],
+                &["aaf:1", "ine:X", "ine:Z", "siecle:5"],
+                0,
+            ),
             // Two that none joins: the unknown ones are not followed.
             ("e:aaf:1", &["e:aaf:1 e:ine:X", "e:aaf:1 e:ine:Z"], &["aaf:1"], 1),
             ("e:ine:X", &["e:aaf:1 e:ine:X", "e:aaf:1 e:ine:Z"], &["aaf:1", "ine:X"], 1),
@@ -186,7 +192,11 @@ mod tests {
         for (start, store, expected, conflicts) in cases {
             let (mut found, told) = close(start, store);
             found.sort();
-            assert_eq!((found, told), (expected.iter().map(|s| (*s).to_owned()).collect(), *conflicts), "{start}");
+            assert_eq!(
+                (found, told),
+                (expected.iter().map(|s| (*s).to_owned()).collect(), *conflicts),
+                "{start}"
+            );
         }
     }
 

@@ -5,9 +5,12 @@
 
 mod bytes;
 mod closure;
+mod page;
+mod scan;
 mod search;
 mod spaces;
 
 pub use closure::{Conflict, Hop, Identifier, Known, Naming, closure};
-pub use search::{Answer, Found, Question, Received, Unreachable, Where, find, identifier_digest};
+pub use page::page;
+pub use search::{Answer, Found, Opaque, Place, Question, Received, Unreachable, find, identifier_digest};
 pub use spaces::{Identifies, Spaces};

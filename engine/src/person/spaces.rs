@@ -38,8 +38,7 @@ impl Spaces {
             let mut found = Vec::new();
             for (i, column) in contract.columns.iter().enumerate() {
                 let reference = column.references.as_ref();
-                let target =
-                    reference.and_then(|r| target(contracts, &r.table, &r.column, contracts.len()));
+                let target = reference.and_then(|r| target(contracts, &r.table, &r.column, contracts.len()));
                 if let (Some(own), Some((_, target))) = (&column.person, &target)
                     && (own.space != target.space || own.who != target.who)
                 {
@@ -105,14 +104,46 @@ mod tests {
 
     /// Shared by families, or changing: a search by these would show other people.
     const WITHOUT_SPACE: [&str; 40] = [
-        "ADRESSE_ID", "DATE_NAISS", "DATE_NAISSANCE", "ENTPersRelEleveTelMobile", "ENTPersRelEleveTelPro",
-        "ENTPersonAdresse", "ENTPersonAutresPrenoms", "ENTPersonDateNaissance", "ENTPersonMail",
-        "ENTPersonMobileSMS", "ENTPersonNom", "ENTPersonNomPatro", "ENTPersonPrenom", "ENTPersonTelPerso",
-        "GARPersonAutresPrenoms", "GARPersonDateNaissance", "GARPersonMail", "GARPersonNom",
-        "GARPersonNomPatro", "GARPersonPrenom", "LIGNE1_ADRESSE", "LIGNE2_ADRESSE", "LIGNE3_ADRESSE",
-        "LIGNE4_ADRESSE", "MEL", "NOM_DE_FAMILLE", "NOM_PATRONYMIQUE", "NOM_USAGE", "PRENOM", "PRENOM2",
-        "PRENOM3", "TEL_PERSONNEL", "TEL_PORTABLE", "TEL_PROFESSIONNEL", "givenName", "homePhone", "mail",
-        "mobile", "sn", "telephoneNumber",
+        "ADRESSE_ID",
+        "DATE_NAISS",
+        "DATE_NAISSANCE",
+        "ENTPersRelEleveTelMobile",
+        "ENTPersRelEleveTelPro",
+        "ENTPersonAdresse",
+        "ENTPersonAutresPrenoms",
+        "ENTPersonDateNaissance",
+        "ENTPersonMail",
+        "ENTPersonMobileSMS",
+        "ENTPersonNom",
+        "ENTPersonNomPatro",
+        "ENTPersonPrenom",
+        "ENTPersonTelPerso",
+        "GARPersonAutresPrenoms",
+        "GARPersonDateNaissance",
+        "GARPersonMail",
+        "GARPersonNom",
+        "GARPersonNomPatro",
+        "GARPersonPrenom",
+        "LIGNE1_ADRESSE",
+        "LIGNE2_ADRESSE",
+        "LIGNE3_ADRESSE",
+        "LIGNE4_ADRESSE",
+        "MEL",
+        "NOM_DE_FAMILLE",
+        "NOM_PATRONYMIQUE",
+        "NOM_USAGE",
+        "PRENOM",
+        "PRENOM2",
+        "PRENOM3",
+        "TEL_PERSONNEL",
+        "TEL_PORTABLE",
+        "TEL_PROFESSIONNEL",
+        "givenName",
+        "homePhone",
+        "mail",
+        "mobile",
+        "sn",
+        "telephoneNumber",
     ];
 
     #[test]
@@ -170,7 +201,8 @@ mod tests {
             (direct.replace("\"x\" }", "\"x\", within = [\"a\"] }"), "d'autres colonnes"),
             (direct.replace("\"eleve\"", "\"voisin\""), "voisin"),
             (
-                direct.to_owned() + "references = { table = \"ent_eleve\", column = \"ENTPersonJointure\" }\n",
+                direct.to_owned()
+                    + "references = { table = \"ent_eleve\", column = \"ENTPersonJointure\" }\n",
                 "l'espace « aaf »",
             ),
         ];
