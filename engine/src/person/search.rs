@@ -402,8 +402,14 @@ impl Search<'_> {
 
     /// Received files with the identifiers in them, archives opened.
     fn received(&self, known: &Known, found: &[Found]) -> Result<(Vec<Received>, Vec<Opaque>)> {
-        let mut values: BTreeSet<String> = known.iter().map(|i| i.value.clone()).collect();
-        values.insert(self.question.value.to_owned());
+        // A number of one school is too short to mean anything outside of its column.
+        let (local, mut values): (Vec<_>, BTreeSet<String>) = (
+            known.iter().filter(|i| !i.within.is_empty()).map(|i| i.value.as_str()).collect(),
+            known.iter().filter(|i| i.within.is_empty()).map(|i| i.value.clone()).collect(),
+        );
+        if !local.contains(&self.question.value) {
+            values.insert(self.question.value.to_owned());
+        }
         let values: Vec<String> = values.into_iter().collect();
         let (mut out, mut opaque) = (Vec::new(), Vec::new());
         let mut counted: HashMap<String, (u64, Vec<String>)> = HashMap::new();
