@@ -112,6 +112,9 @@ pub enum Command {
     /// Tri : population enregistrée, tirage, vérification
     #[command(subcommand, subcommand_help_heading = "Commandes\u{a0}", subcommand_value_name = "COMMANDE")]
     Tri(Tri),
+    /// Droits des personnes : tout ce que l'entrepôt contient d'une personne
+    #[command(subcommand, subcommand_help_heading = "Commandes\u{a0}", subcommand_value_name = "COMMANDE")]
+    Person(Person),
     /// Gels : ce qui ne s'élimine pas
     #[command(subcommand, subcommand_help_heading = "Commandes\u{a0}", subcommand_value_name = "COMMANDE")]
     Hold(Hold),
@@ -344,6 +347,36 @@ pub struct DrawArgs {
     /// Personne
     #[arg(long, value_name = "PERSONNE")]
     pub by: String,
+    #[command(flatten)]
+    pub date: DateArg,
+}
+
+#[derive(Subcommand)]
+pub enum Person {
+    /// Où sont les enregistrements d'une personne, et ce qui les garde
+    Find(PersonArgs),
+    /// Copie lisible de ces enregistrements (personne.html, person.json) ; ce qui concerne un tiers est masqué
+    Export {
+        #[command(flatten)]
+        who: PersonArgs,
+        /// Dossier à créer, ou vide
+        #[arg(long, value_name = "DOSSIER")]
+        out: PathBuf,
+    },
+}
+
+#[derive(Args)]
+#[group(id = "identifier", required = true, multiple = false, args = ["ine", "id"])]
+pub struct PersonArgs {
+    /// INE ; « - » : lu sur l'entrée standard, hors de la liste des processus
+    #[arg(long, value_name = "INE", allow_hyphen_values = true)]
+    pub ine: Option<String>,
+    /// Autre identifiant ; « - » : lu sur l'entrée standard
+    #[arg(long, value_name = "IDENTIFIANT", allow_hyphen_values = true)]
+    pub id: Option<String>,
+    /// Espace de l'identifiant, par exemple aaf, siecle, gar, ou aaf:responsable
+    #[arg(long, value_name = "ESPACE", conflicts_with = "ine")]
+    pub space: Option<String>,
     #[command(flatten)]
     pub date: DateArg,
 }

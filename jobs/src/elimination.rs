@@ -215,7 +215,7 @@ fn key(person: &str, out: &Path, shown: &Shown) -> Result<u8> {
 }
 
 /// Readable by its owner alone, from its first byte on.
-fn write_private(path: &Path, text: &str) -> Result<()> {
+pub fn write_private(path: &Path, text: &str) -> Result<()> {
     use std::io::Write;
     let mut options = std::fs::File::options();
     options.write(true).create_new(true);
@@ -235,7 +235,8 @@ pub fn salt(store: &mut Store) -> Result<[u8; 32]> {
     Ok(salt)
 }
 
-fn random() -> Result<[u8; 32]> {
+/// Bytes of the system that nobody can guess.
+pub fn random() -> Result<[u8; 32]> {
     let mut bytes = [0; 32];
     getrandom::fill(&mut bytes)
         .map_err(|_| Error::Usage("le système ne donne pas d'aléa : aucune clé n'est créée".into()))?;
