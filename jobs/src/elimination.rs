@@ -236,7 +236,7 @@ pub fn salt(store: &mut Store) -> Result<[u8; 32]> {
 }
 
 /// Bytes of the system that nobody can guess.
-pub fn random() -> Result<[u8; 32]> {
+fn random() -> Result<[u8; 32]> {
     let mut bytes = [0; 32];
     getrandom::fill(&mut bytes)
         .map_err(|_| Error::Usage("le système ne donne pas d'aléa : aucune clé n'est créée".into()))?;

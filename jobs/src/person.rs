@@ -2,7 +2,7 @@
 
 use crate::cli::{Person, PersonArgs};
 use crate::config::Config;
-use crate::elimination::{random, write_private};
+use crate::elimination::{salt, write_private};
 use crate::exit;
 use crate::output::{Shown, table};
 use crate::runner::{now, open_store_existing, today};
@@ -95,14 +95,7 @@ fn remember(
     at: NaiveDate,
     exported: bool,
 ) -> Result<()> {
-    let salt = match store.ledger.salt()? {
-        Some(salt) => salt,
-        None => {
-            let salt = random()?;
-            store.ledger.transact(|tx| tx.keep_salt(&salt))?;
-            salt
-        }
-    };
+    let salt = salt(store)?;
     let known = answer.identifiers.iter().map(|i| (i.space.as_str(), i.value.as_str()));
     let mut digests: Vec<String> =
         known.chain([asked]).map(|(space, value)| identifier_digest(&salt, space, value)).collect();
