@@ -514,6 +514,20 @@ pub enum Elimination {
         #[command(flatten)]
         date: DateArg,
     },
+    /// Ordres d'élimination pour les applications sources (--out), ou retour d'un opérateur (--import)
+    Order {
+        /// Identifiant de la liste
+        #[arg(value_name = "LISTE")]
+        id: String,
+        /// Dossier où écrire les ordres : ils désignent des personnes
+        #[arg(long, value_name = "DOSSIER", required_unless_present = "import", conflicts_with = "import")]
+        out: Option<PathBuf>,
+        /// Retour de l'opérateur : CSV ou JSON
+        #[arg(long, value_name = "FICHIER")]
+        import: Option<PathBuf>,
+        #[command(flatten)]
+        date: DateArg,
+    },
     /// Attestation : l'exécutant signe, puis un témoin
     Attest {
         /// Identifiant de la liste

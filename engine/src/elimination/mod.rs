@@ -8,6 +8,8 @@ pub mod exported;
 pub(crate) mod fixture;
 pub mod keys;
 mod list;
+pub mod operator;
+pub mod order;
 pub mod papers;
 pub mod refusal;
 pub mod registry;
