@@ -295,6 +295,16 @@ pub enum RulesCommand {
         /// Le nouveau
         #[arg(value_name = "NOUVEAU")]
         new: PathBuf,
+        #[command(flatten)]
+        date: DateArg,
+    },
+    /// Approuve, en seconde personne, les règles en vigueur qui raccourcissent une durée
+    Approve {
+        /// Clé privée (responsable du service ou archives)
+        #[arg(long, value_name = "FICHIER")]
+        key: PathBuf,
+        #[command(flatten)]
+        date: DateArg,
     },
 }
 

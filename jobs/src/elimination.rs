@@ -309,7 +309,8 @@ fn random() -> Result<[u8; 32]> {
     Ok(bytes)
 }
 
-fn private_key(path: &Path) -> Result<PrivateKey> {
+/// The private key of a file.
+pub fn private_key(path: &Path) -> Result<PrivateKey> {
     PrivateKey::read(&path.display().to_string(), &read(path)?)
 }
 

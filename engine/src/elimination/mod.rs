@@ -13,6 +13,7 @@ pub mod order;
 pub mod papers;
 pub mod refusal;
 pub mod registry;
+pub mod second;
 pub mod signature;
 pub mod state;
 pub mod visa;
