@@ -16,8 +16,8 @@ use crate::error::Result;
 use crate::extract::Dataset;
 use crate::journal::{self, NewEntry};
 use crate::nomenclature::Nomenclatures;
-use crate::retention::Referential;
 use crate::retention::tri::Plan;
+use crate::retention::{Referential, RuleTexts};
 use crate::seda::Profile;
 use crate::store::{RunRow, StepRow, Store, signed};
 use crate::{elimination, extract, ingest, receive, retention, seda};
@@ -37,6 +37,8 @@ pub struct Rulebook {
     pub referential: Referential,
     /// Plans of tri.
     pub plans: Vec<Plan>,
+    /// What the referential was read from.
+    pub rule_texts: RuleTexts,
     /// Open data to publish.
     pub datasets: Vec<Dataset>,
     /// How packages are described.

@@ -298,6 +298,16 @@ pub enum RulesCommand {
         /// Le nouveau
         #[arg(value_name = "NOUVEAU")]
         new: PathBuf,
+        #[command(flatten)]
+        date: DateArg,
+    },
+    /// Approuve, en seconde personne, les règles en vigueur qui raccourcissent une durée
+    Approve {
+        /// Clé privée (responsable du service ou archives)
+        #[arg(long, value_name = "FICHIER")]
+        key: PathBuf,
+        #[command(flatten)]
+        date: DateArg,
     },
 }
 
@@ -547,6 +557,20 @@ pub enum Elimination {
         /// Exécutant
         #[arg(long, value_name = "PERSONNE")]
         by: Option<String>,
+        #[command(flatten)]
+        date: DateArg,
+    },
+    /// Ordres d'élimination pour les applications sources (--out), ou retour d'un opérateur (--import)
+    Order {
+        /// Identifiant de la liste
+        #[arg(value_name = "LISTE")]
+        id: String,
+        /// Dossier où écrire les ordres : ils désignent des personnes
+        #[arg(long, value_name = "DOSSIER", required_unless_present = "import", conflicts_with = "import")]
+        out: Option<PathBuf>,
+        /// Retour de l'opérateur : CSV ou JSON
+        #[arg(long, value_name = "FICHIER")]
+        import: Option<PathBuf>,
         #[command(flatten)]
         date: DateArg,
     },

@@ -8,6 +8,7 @@ use crate::output::{Shown, steps_table, table};
 use crate::runner::{Order, Outcome, execute, next_run, open_store_existing, today};
 use crate::{serve, validate};
 use cartulaire_engine::contract::{dictionary_page, json_schema, table_schema};
+use cartulaire_engine::elimination::second;
 use cartulaire_engine::error::{Error, IoContext, Result};
 use cartulaire_engine::french::thousands;
 use cartulaire_engine::receive::{inbox_files, news, recognise};
@@ -54,6 +55,11 @@ pub fn dispatch(cli: &Cli) -> Result<u8> {
             crate::elimination::act(&config, id, date.date, &shown, |desk| desk.propose(id, by))
         }
         Command::Elimination(Elimination::Propose { date, .. }) => {
+            let store = Store::open(&config.store)?;
+            if let Some(waiting) = second::waiting(&store, &config.rulebook()?.referential)? {
+                return Err(waiting.refusal().into());
+            }
+            drop(store);
             single_step(&config, "elimination-propose", "elimination", date.date, &shown)
         }
         Command::Elimination(command) => crate::elimination::run(&config, command, &shown),

@@ -10,7 +10,7 @@ use cartulaire_engine::error::{ConfigFault, Error, Result};
 use cartulaire_engine::extract::Dataset;
 use cartulaire_engine::nomenclature::{Nomenclatures, table_of};
 use cartulaire_engine::retention::tri::{Plan, load_plans};
-use cartulaire_engine::retention::{Referential, SHIPPED, SHIPPED_PLANS};
+use cartulaire_engine::retention::{Referential, RuleTexts, SHIPPED, SHIPPED_PLANS};
 use cartulaire_engine::run::Rulebook;
 use cartulaire_engine::seda::Profile;
 use serde::Deserialize;
@@ -197,7 +197,7 @@ impl Config {
             &mut faults,
             one(self.profile.as_deref(), "defaut.toml", PROFILE).and_then(|(f, t)| Profile::load(&f, &t)),
         );
-        if let (Some(contracts), Some((referential, _))) = (&contracts, &referential) {
+        if let (Some(contracts), Some((referential, ..))) = (&contracts, &referential) {
             faults.extend(unknown_events(contracts, referential));
         }
         let elimination = collect(&mut faults, self.elimination());
@@ -207,7 +207,7 @@ impl Config {
                 Some(contracts),
                 Some(nomenclatures),
                 Some(calendar),
-                Some((referential, plans)),
+                Some((referential, rule_texts, plans)),
                 Some(datasets),
                 Some(profile),
                 Some(elimination),
@@ -217,6 +217,7 @@ impl Config {
                 nomenclatures,
                 calendar,
                 referential,
+                rule_texts,
                 datasets,
                 profile,
                 elimination,
@@ -258,7 +259,7 @@ impl Config {
             .and_then(|(f, t)| Calendar::load(&f, &t))
     }
 
-    fn referential(&self) -> Result<(Referential, Vec<Plan>)> {
+    fn referential(&self) -> Result<(Referential, RuleTexts, Vec<Plan>)> {
         let files = match &self.rules {
             Some(path) => rule_files(path)?,
             None => SHIPPED.iter().map(|(f, t)| ((*f).to_owned(), (*t).to_owned())).collect(),
@@ -283,11 +284,20 @@ impl Config {
         if !faults.is_empty() {
             return Err(Error::Config(faults));
         }
+        // Where the files are on this machine is nobody's business later.
+        let named = |file: &str| file.rsplit(['/', '\\']).next().unwrap_or(file).to_owned();
+        let mut texts =
+            RuleTexts { files: files.into_iter().map(|(f, t)| (named(&f), t)).collect(), overlay: None };
         let referential = match &self.overlay {
-            Some(path) => shipped.overlay(&path.display().to_string(), &read(path)?)?,
+            Some(path) => {
+                let (file, text) = (path.display().to_string(), read(path)?);
+                let verified = shipped.overlay(&file, &text)?;
+                texts.overlay = Some((named(&file), text));
+                verified
+            }
             None => shipped,
         };
-        Ok((referential, plans))
+        Ok((referential, texts, plans))
     }
 
     /// Service, archives, delays and signatories of the eliminations.

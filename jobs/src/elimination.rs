@@ -12,7 +12,7 @@ use cartulaire_engine::elimination::papers::{Answer as Cell, annotate};
 use cartulaire_engine::elimination::registry::Registry;
 use cartulaire_engine::elimination::state::State;
 use cartulaire_engine::elimination::visa::{Answer, Authority, Decision, RowChoice, RowDecision, give};
-use cartulaire_engine::elimination::{Desk, Execution, bordereau};
+use cartulaire_engine::elimination::{Desk, Execution, bordereau, order};
 use cartulaire_engine::error::{Error, IoContext, Result};
 use cartulaire_engine::french::{count, thousands};
 use cartulaire_engine::journal;
@@ -46,6 +46,8 @@ pub fn run(config: &Config, command: &Elimination, shown: &Shown) -> Result<u8> 
                 "donnez --approve CLÉ (le responsable ordonne l'exécution) ou --by PERSONNE (l'exécutant exécute)".into(),
             )),
         },
+        Elimination::Order { id, out: Some(out), date, .. } => orders(config, id, out, date.date, shown),
+        Elimination::Order { id, import, date, .. } => answered(config, id, import.as_deref(), date.date, shown),
         Elimination::Attest { id, key, date } => {
             let key = private_key(key)?;
             act(config, id, date.date, shown, |desk| desk.attest(id, &key))
@@ -80,7 +82,7 @@ fn approval(config: &Config, list: &str, key: &Path, date: Option<NaiveDate>, sh
     journal::mirror(&mut store)?;
     shown.document(&json!({"list": list, "state": State::CoolingOff.as_str(), "until": until.to_string()}));
     shown.say(&format!(
-        "Liste {list} : exécution ordonnée ; elle est possible à partir du {}.",
+        "Liste {list} : exécution ordonnée ; elle est possible à partir du {}. Produisez avant elle les ordres pour les applications sources (`cartulaire elimination order {list} --out DOSSIER`) : après, leurs identifiants ne sont plus dans l'entrepôt.",
         until.format("%d/%m/%Y")
     ));
     Ok(exit::DONE)
@@ -118,6 +120,71 @@ fn execute(config: &Config, list: &str, person: &str, date: Option<NaiveDate>, s
     }
     shown.say(&text);
     Ok(if done.failures.is_empty() { exit::DONE } else { exit::REFUSED })
+}
+
+fn orders(config: &Config, list: &str, out: &Path, date: Option<NaiveDate>, shown: &Shown) -> Result<u8> {
+    let rulebook = config.rulebook()?;
+    let mut store = open_store_existing(config)?;
+    let date = date.unwrap_or_else(today);
+    // Nobody executes here: no tombstone is left, no name is taken.
+    let making =
+        Execution { store: &mut store, rulebook: &rulebook, date, clock: &now, salt: [0; 32], executor: "" };
+    let orders = making.orders(list)?;
+    let mut written = Vec::new();
+    let mut all = Vec::new();
+    for order in &orders {
+        for (name, bytes) in order.files()? {
+            let path = out.join(name);
+            if path.exists() {
+                let what = format!("« {} » existe déjà : donnez un autre dossier", path.display());
+                return Err(Error::Usage(what));
+            }
+            written.push(path.display().to_string());
+            all.push((path, bytes));
+        }
+    }
+    if !out.exists() {
+        std::fs::create_dir_all(out).at(out)?;
+        files::restrict(out)?;
+    }
+    for (path, bytes) in &all {
+        files::write_atomic(path, bytes)?;
+    }
+    order::record(&mut store, &orders, date, &now())?;
+    journal::mirror(&mut store)?;
+    let json = orders.iter().map(|o| Ok(json!({"source": o.source, "order": o.order, "sha256": o.digest()?, "items": o.items.len(), "records": o.records})));
+    shown.document(&json!({"list": list, "orders": json.collect::<Result<Vec<Value>>>()?, "files": written}));
+    shown.say(&format!(
+        "Liste {list} : {}. Ces fichiers désignent des personnes : transmettez-les par une voie protégée, et ne les gardez pas.\n  {}",
+        count(orders.len() as u64, "ordre d'élimination", "ordres d'élimination"),
+        written.join("\n  ")
+    ));
+    Ok(exit::DONE)
+}
+
+fn answered(
+    config: &Config,
+    list: &str,
+    file: Option<&Path>,
+    date: Option<NaiveDate>,
+    shown: &Shown,
+) -> Result<u8> {
+    let file = file.ok_or_else(|| Error::Usage("donnez --out DOSSIER ou --import FICHIER".into()))?;
+    let bytes = std::fs::read(file).at(file)?;
+    let terms = config.elimination()?;
+    let mut store = open_store_existing(config)?;
+    let mut desk = Desk { store: &mut store, terms: &terms, date: date.unwrap_or_else(today), clock: &now };
+    let covered = desk.order_answer(list, &bytes)?;
+    journal::mirror(&mut store)?;
+    let (done, failed) = covered.answer.as_ref().map_or((0, 0), |a| (a.done, a.failed));
+    shown.document(&json!({"list": list, "source": covered.source, "order": covered.order, "done": done, "failed": failed}));
+    shown.say(&format!(
+        "Ordre {} : {}, {}. L'empreinte du retour est au registre ; détruisez les fichiers de l'ordre, gardez le retour.",
+        covered.order,
+        count(done, "numéro effacé", "numéros effacés"),
+        count(failed, "échec", "échecs")
+    ));
+    Ok(if failed == 0 { exit::DONE } else { exit::REFUSED })
 }
 
 fn lists(config: &Config, shown: &Shown) -> Result<u8> {
@@ -243,7 +310,8 @@ fn random() -> Result<[u8; 32]> {
     Ok(bytes)
 }
 
-fn private_key(path: &Path) -> Result<PrivateKey> {
+/// The private key of a file.
+pub fn private_key(path: &Path) -> Result<PrivateKey> {
     PrivateKey::read(&path.display().to_string(), &read(path)?)
 }
 

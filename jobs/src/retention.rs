@@ -4,11 +4,14 @@ use crate::cli::{GroupBy, Retention, RulesCommand};
 use crate::config::{Config, rule_files};
 use crate::exit;
 use crate::output::{Shown, table};
-use crate::runner::today;
+use crate::runner::{now, open_store_existing, today};
+use cartulaire_engine::elimination::second;
 use cartulaire_engine::error::{ConfigFault, Error, IoContext, Result};
 use cartulaire_engine::french::{count, thousands};
+use cartulaire_engine::journal;
 use cartulaire_engine::retention::{
-    Analysis, Direction, Group, Outcome, Referential, diff, each_snapshot, first_due, record_names, vitam,
+    Analysis, Direction, Group, Impact, Outcome, Referential, diff, each_snapshot, first_due, impacts,
+    record_names, vitam,
 };
 use cartulaire_engine::run::Rulebook;
 use cartulaire_engine::store::{Store, read_batches};
@@ -25,7 +28,12 @@ pub fn run(config: &Config, command: &Retention, shown: &Shown) -> Result<u8> {
             explain(config, record, table.as_deref(), date.date.unwrap_or_else(today), shown)
         }
         Retention::Rules(RulesCommand::Check { file }) => check(config, file, shown),
-        Retention::Rules(RulesCommand::Diff { old, new }) => differences(old, new, shown),
+        Retention::Rules(RulesCommand::Diff { old, new, date }) => {
+            differences(config, old, new, date.date.unwrap_or_else(today), shown)
+        }
+        Retention::Rules(RulesCommand::Approve { key, date }) => {
+            approve(config, key, date.date.unwrap_or_else(today), shown)
+        }
     }
 }
 
@@ -200,14 +208,38 @@ fn fault(f: &ConfigFault) -> Value {
     json!({"code": "RULES_TOML", "line": f.line, "column": f.column, "message": f.message})
 }
 
-fn differences(old: &Path, new: &Path, shown: &Shown) -> Result<u8> {
+/// A second person approves the rules in force.
+fn approve(config: &Config, key: &Path, date: NaiveDate, shown: &Shown) -> Result<u8> {
+    let key = crate::elimination::private_key(key)?;
+    let book = config.rulebook()?;
+    let mut store = open_store_existing(config)?;
+    let (rules, texts) = (&book.referential, &book.rule_texts);
+    let done = second::approve(&mut store, &book.elimination, rules, texts, &key, (date, &now()))?;
+    journal::mirror(&mut store)?;
+    let ids: Vec<&str> = done.changes.iter().map(|c| c.rule.as_str()).collect();
+    shown.document(&json!({"digest": done.digest, "previous": done.previous, "rules": ids}));
+    shown.say(&format!("Règles approuvées : {}\nEmpreinte : {}", ids.join(", "), done.digest));
+    Ok(exit::DONE)
+}
+
+fn differences(config: &Config, old: &Path, new: &Path, at: NaiveDate, shown: &Shown) -> Result<u8> {
     let load = |path: &Path| Referential::load(&rule_files(path)?);
-    let changes = diff(&load(old)?, &load(new)?);
+    let (old, new) = (load(old)?, load(new)?);
+    let changes = diff(&old, &new);
+    let moved = match config.store.join("ledger.sqlite").exists() {
+        true => Some(impacts(&Store::open(&config.store)?, &config.rulebook()?, &old, &new, at)?),
+        false => None,
+    };
     let json: Vec<Value> = changes
         .iter()
         .map(|c| json!({"rule": c.rule, "record_class": c.record_class, "direction": direction(c.direction), "needs_second_person": c.needs_second_person, "fields": c.fields.iter().map(|f| json!({"field": f.field, "old": f.old, "new": f.new})).collect::<Vec<_>>()}))
         .collect();
-    shown.document(&json!({"changes": json}));
+    let mut document = json!({"changes": json});
+    if let (Some(moved), Some(fields)) = (&moved, document.as_object_mut()) {
+        fields.insert("as_of".into(), json!(at.to_string()));
+        fields.insert("impact".into(), json!(moved));
+    }
+    shown.document(&document);
     let rows: Vec<Vec<String>> = changes
         .iter()
         .map(|c| {
@@ -225,11 +257,43 @@ fn differences(old: &Path, new: &Path, shown: &Shown) -> Result<u8> {
             ]
         })
         .collect();
-    shown.say(&match rows.is_empty() {
+    let mut said = match rows.is_empty() {
         true => "Aucune différence.".to_owned(),
         false => table(&["règle", "effet", "à valider par", "champs"], &rows, &[]),
-    });
+    };
+    if let Some(moved) = &moved {
+        said.push_str(&format!("\n\n{}", moves(moved, at)));
+    }
+    shown.say(&said);
     Ok(exit::DONE)
+}
+
+/// Records of the store that become due earlier or later, by class.
+fn moves(moved: &BTreeMap<String, Impact>, at: NaiveDate) -> String {
+    let rows =
+        moved.iter().filter(|(_, i)| i.earlier + i.later + i.newly + i.no_longer > 0).map(|(class, i)| {
+            let counts = [i.earlier, i.later, i.newly, i.no_longer, i.unchanged, i.due_before, i.due_after];
+            std::iter::once(class.clone()).chain(counts.map(|n| thousands(i128::from(n)))).collect()
+        });
+    let rows: Vec<Vec<String>> = rows.collect();
+    if rows.is_empty() {
+        return "Aucune échéance d'enregistrement de l'entrepôt ne bouge.".to_owned();
+    }
+    let header = [
+        "classe",
+        "plus tôt",
+        "plus tard",
+        "jamais → échu",
+        "échu → jamais",
+        "inchangés",
+        "échus avant",
+        "échus après",
+    ];
+    format!(
+        "Enregistrements de l'entrepôt dont l'échéance bouge ; échus au {} par les deux référentiels\n\n{}",
+        at.format("%d/%m/%Y"),
+        table(&header, &rows, &[1, 2, 3, 4, 5, 6, 7])
+    )
 }
 
 fn direction(d: Direction) -> &'static str {

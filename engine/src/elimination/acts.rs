@@ -2,6 +2,7 @@
 //! attestation of those who carried it out.
 
 use super::exported::ListRef;
+use super::operator::SourceCovered;
 use super::refusal::Refusal;
 use super::registry::Role;
 use super::signature::{Statement, iso};
@@ -122,6 +123,10 @@ pub struct Attestation {
     pub method: String,
     /// One a row of the list, in order.
     pub rows: Vec<RowDone>,
+    /// Orders given to the source applications, with what their operators answered; none when no
+    /// order was made.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub sources: Vec<SourceCovered>,
     /// UTC time of the start, RFC 3339.
     pub started_at: String,
     /// Service and title of whoever gave the visa.
@@ -191,6 +196,7 @@ mod tests {
             rows: (1..=3)
                 .map(|order| RowDone { bytes: 100, eliminated: 10, failed: 0, kept: 0, order })
                 .collect(),
+            sources: Vec::new(),
             started_at: "2026-04-01T02:30:00Z".into(),
             visa_authority: "Archives départementales, directrice".into(),
             visa_on: day("2026-03-10"),

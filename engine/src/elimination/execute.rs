@@ -82,7 +82,7 @@ impl Execution<'_> {
     }
 
     /// Facts of the last look, and the files that would go.
-    fn prepare(&self, list: &str) -> Result<(Check, Vec<Target>)> {
+    pub(super) fn prepare(&self, list: &str) -> Result<(Check, Vec<Target>)> {
         let ledger = &self.store.ledger;
         let (text, exported) = read_list(self.store, list)?;
         let proposed = bordereau(&text)?;
@@ -451,7 +451,7 @@ impl Execution<'_> {
 }
 
 /// All refusals at once: whoever mends one sees the others.
-fn refuse(found: &[Refusal]) -> Result<()> {
+pub(super) fn refuse(found: &[Refusal]) -> Result<()> {
     let Some(first) = found.first() else { return Ok(()) };
     let message: Vec<String> = found.iter().map(|r| format!("[{}] {}", r.code, r.message)).collect();
     match found.len() {
@@ -460,7 +460,7 @@ fn refuse(found: &[Refusal]) -> Result<()> {
     }
 }
 
-fn changed(what: &str) -> Error {
+pub(super) fn changed(what: &str) -> Error {
     let message = format!("{what} : gardé, proposez une nouvelle liste");
     Refusal::new("ELIM_TARGET_CHANGED", message).into()
 }
@@ -504,13 +504,13 @@ pub fn read_list(store: &Store, list: &str) -> Result<(String, ExportedList)> {
 }
 
 /// Names of the granted records, exactly as they were visaed.
-struct Listed {
+pub(super) struct Listed {
     /// Row, its table, names of its records. A name is unique in its table only.
     rows: Vec<(usize, String, HashSet<String>)>,
 }
 
 impl Listed {
-    fn read(store: &Store, list: &str, text: &str, granted: &BTreeSet<usize>) -> Result<Self> {
+    pub(super) fn read(store: &Store, list: &str, text: &str, granted: &BTreeSet<usize>) -> Result<Self> {
         let paper = bordereau(text)?;
         let path = store.path(&format!("elimination/{list}/list.parquet"));
         let altered = || {
@@ -557,7 +557,7 @@ impl Listed {
         Ok(Listed { rows: rows.collect() })
     }
 
-    fn row(&self, table: &str, record: &str) -> Option<usize> {
+    pub(super) fn row(&self, table: &str, record: &str) -> Option<usize> {
         let mut rows = self.rows.iter().filter(|(_, of, _)| of == table);
         rows.find(|(_, _, names)| names.contains(record)).map(|(row, _, _)| *row)
     }

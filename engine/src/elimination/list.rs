@@ -329,6 +329,13 @@ pub(super) fn document(rulebook: &Rulebook, due: &Due, replaces: Option<&str>) -
 /// # Errors
 /// When the store fails.
 pub fn propose(run: &mut Run<'_>) -> Result<Said> {
+    let at = run.now();
+    let rules = &run.rulebook.referential;
+    if let Some(waiting) = super::second::accept(run.store, rules, &run.rulebook.rule_texts, run.date, &at)? {
+        let refusal = waiting.refusal();
+        let detail = format!("[{}] {}", refusal.code, refusal.message);
+        return Ok(Said { gated: true, detail, ..Said::default() });
+    }
     let work = run.store.work_dir("elimination")?;
     let folder = work.join("list");
     let text = |n: &str| Field::new(n, DataType::Utf8, false);

@@ -195,6 +195,21 @@ impl Registry {
         &self.0
     }
 
+    /// The first of these roles in which a key may sign on a day.
+    ///
+    /// # Errors
+    /// Why it may not, in the first of them.
+    pub fn role_of(&self, key: &PublicKey, roles: &[Role], on: NaiveDate) -> Result<Role, Refusal> {
+        let mut refused = None;
+        for role in roles {
+            match self.holder(key, *role, on, on) {
+                Ok(_) => return Ok(*role),
+                Err(refusal) => refused = refused.or(Some(refusal)),
+            }
+        }
+        Err(refused.unwrap_or_else(|| Refusal::new("ELIM_SIGN_ROLE", "aucun rôle ne convient à cet acte")))
+    }
+
     /// Who holds a key that signs in a role on a day, for whoever receives the signature on
     /// `seen_on`. A revoked key is worth nothing from the day of its revocation on, whatever day
     /// it writes: a thief writes the day that suits.

@@ -11,7 +11,7 @@
 
 use super::keys::{PrivateKey, PublicKey, unhex};
 use super::refusal::Refusal;
-use super::registry::{Registry, Role};
+use super::registry::{Registry, Role, Signatory};
 use crate::domain::{DateFormat, Digest, hex};
 use crate::journal::canonical;
 use chrono::NaiveDate;
@@ -93,6 +93,50 @@ pub fn cosign<S: Statement>(
     add::<S>(&opened.statement, opened.signatures, key, registry, on)
 }
 
+/// What somebody signed for the journal: an act without a file of its own.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Seal {
+    /// Who, in which quality.
+    pub signer: Signer,
+    /// Ed25519 over `cartulaire/<kind>/v1`, a zero byte, and the canonical JSON of
+    /// `{"signatory":…,"statement":…}`, hexadecimal.
+    pub signature: String,
+}
+
+impl Seal {
+    /// What the journal keeps of it, beside the statement.
+    pub fn facts(&self) -> Vec<(String, Value)> {
+        let s = &self.signer;
+        let facts = [
+            ("person", &s.person),
+            ("public_key", &s.public_key),
+            ("role", &s.role.as_str().to_owned()),
+            ("signature", &self.signature),
+            ("signed_on", &s.signed_on.to_string()),
+            ("signed_as", &s.name),
+        ];
+        facts.map(|(key, value)| (key.to_owned(), json!(value))).to_vec()
+    }
+}
+
+/// Signs a statement that the journal keeps, in a quality that the key has on that day.
+///
+/// # Errors
+/// When the key may not sign.
+pub fn seal(
+    kind: &str,
+    statement: &Value,
+    role: Role,
+    key: &PrivateKey,
+    registry: &Registry,
+    on: NaiveDate,
+) -> Result<Seal, Refusal> {
+    let holder = registry.holder(&key.public(), role, on, on)?;
+    let signer = signer(holder, key, role, on);
+    let signature = hex(&key.sign(&message(kind, &signer, statement)));
+    Ok(Seal { signer, signature })
+}
+
 /// Reads and checks a file received on a day; total: whatever the text, a statement or a reason. To
 /// check it again years later, give the day that the ledger has: a key revoked since was good then.
 ///
@@ -129,8 +173,18 @@ fn unreadable(why: &str) -> Refusal {
     )
 }
 
-fn message<S: Statement>(signer: &Signer, statement: &Value) -> Vec<u8> {
-    let mut bytes = format!("cartulaire/{}/v1\0", S::KIND).into_bytes();
+fn signer(holder: &Signatory, key: &PrivateKey, role: Role, on: NaiveDate) -> Signer {
+    Signer {
+        name: holder.name.clone(),
+        person: holder.person.clone(),
+        public_key: key.public().to_string(),
+        role,
+        signed_on: on,
+    }
+}
+
+fn message(kind: &str, signer: &Signer, statement: &Value) -> Vec<u8> {
+    let mut bytes = format!("cartulaire/{kind}/v1\0").into_bytes();
     bytes.extend(canonical(&json!({"signatory": signer, "statement": statement})).into_bytes());
     bytes
 }
@@ -149,14 +203,8 @@ fn add<S: Statement>(
         ));
     };
     let holder = registry.holder(&key.public(), *role, on, on)?;
-    let signer = Signer {
-        name: holder.name.clone(),
-        person: holder.person.clone(),
-        public_key: key.public().to_string(),
-        role: *role,
-        signed_on: on,
-    };
-    let signature = hex(&key.sign(&message::<S>(&signer, statement)));
+    let signer = signer(holder, key, *role, on);
+    let signature = hex(&key.sign(&message(S::KIND, &signer, statement)));
     let mut signed = serde_json::to_value(&signer).map_err(|_| unreadable("valeur impossible à écrire"))?;
     if let Some(fields) = signed.as_object_mut() {
         fields.insert("signature".into(), signature.into());
@@ -274,7 +322,7 @@ fn signature_holds<S: Statement>(
     {
         return Err(refusal.clone());
     }
-    if !key.verifies(&message::<S>(&signer, statement), &signature) {
+    if !key.verifies(&message(S::KIND, &signer, statement), &signature) {
         return Err(Refusal::new(
             "ELIM_SIGN_BROKEN",
             "la signature ne correspond pas au contenu : le fichier a été changé après la signature ; redemandez l'original",

@@ -169,6 +169,7 @@ impl Desk<'_> {
             list: exported.reference,
             method: "suppression des fichiers, tables réécrites sans les enregistrements".into(),
             rows,
+            sources: super::operator::covered(self.store, list)?,
             started_at: self.event_at(list, &[Event::Started])?,
             visa_authority: visa.statement.authority.service.clone(),
             visa_on: visa.signers.first().map_or(self.date, |s| s.signed_on),
@@ -251,6 +252,7 @@ impl Desk<'_> {
             rows: rows.collect(),
             failures: failures.collect(),
             copies: copies.collect(),
+            sources: a.sources.clone(),
             journal: papers::JournalAnchor { sequence: a.journal_seq, digest: a.journal_hash.clone() },
             tombstones: papers::Tombstones { count, digest: self.store.ledger.tombstones_digest(list)? },
             signatures: signed

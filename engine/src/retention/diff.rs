@@ -257,14 +257,20 @@ pub struct Impact {
     pub newly: u64,
     /// The same day, or never as before.
     pub unchanged: u64,
+    /// Due on the day that is asked about, by the rules of before.
+    pub due_before: u64,
+    /// Due that day by the new ones.
+    pub due_after: u64,
 }
 
 /// Counts, by class, the records whose first due day moves (see
-/// [`super::ClassRules::first_due`]): whatever the verifications and the sort final.
+/// [`super::ClassRules::first_due`]): whatever the verifications and the sort final. `at` is the day
+/// for those that are due.
 pub fn impact<'a>(
     old: &Referential,
     new: &Referential,
     calendar: &Calendar,
+    at: NaiveDate,
     shares: impl Iterator<Item = Share<'a>>,
 ) -> BTreeMap<String, Impact> {
     let mut classes = BTreeMap::new();
@@ -284,6 +290,11 @@ pub fn impact<'a>(
             _ => &mut total.unchanged,
         };
         *count = count.saturating_add(share.records);
+        for (first, due) in [(was, &mut total.due_before), (will, &mut total.due_after)] {
+            if first.is_some_and(|first| first <= at) {
+                *due = due.saturating_add(share.records);
+            }
+        }
     }
     classes.into_iter().map(|(class, (_, _, total))| (class.to_owned(), total)).collect()
 }

@@ -16,6 +16,7 @@ mod shipped;
 mod stage;
 #[cfg(test)]
 mod testing;
+mod texts;
 pub mod tri;
 pub mod vitam;
 
@@ -31,6 +32,7 @@ pub use rules::{
 };
 pub use shipped::{SHIPPED, SHIPPED_PLANS};
 pub use stage::{
-    Analysis, Group, Simulation, decisions, each_snapshot, first_due, record_name, record_names, simulate,
-    sort_final,
+    Analysis, Group, Simulation, decisions, each_snapshot, first_due, impacts, record_name, record_names,
+    simulate, sort_final,
 };
+pub use texts::RuleTexts;

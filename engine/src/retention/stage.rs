@@ -3,7 +3,8 @@
 //! Records of one snapshot of which the same is known share their decision: they are a [`Group`],
 //! decided once.
 
-use super::class::ClassRules;
+use super::class::{ClassRules, EventDate};
+use super::diff::{Impact, Share, impact};
 use super::facts::{Shared, Splitter};
 use super::tri::{DrawnTri, Draws};
 use super::{Clock, Explanation, Facts, Outcome, Phase, Referential, Rule, Verdict};
@@ -242,6 +243,46 @@ pub fn each_snapshot(
         second.map_or(Ok(()), |groups| take(groups?))?;
     }
     Ok(())
+}
+
+/// How many records of the store another referential moves, by class; `at` is the day of those that
+/// are due.
+///
+/// # Errors
+/// When the store cannot be read.
+pub fn impacts(
+    store: &Store,
+    rulebook: &Rulebook,
+    old: &Referential,
+    new: &Referential,
+    at: NaiveDate,
+) -> Result<BTreeMap<String, Impact>> {
+    // What either asks of the records, asked together.
+    let both = Referential {
+        version: String::new(),
+        rules: old.rules.iter().chain(&new.rules).cloned().collect(),
+        events: old.events.iter().chain(&new.events).map(|(id, e)| (id.clone(), e.clone())).collect(),
+    };
+    let Rulebook { calendar, contracts, .. } = rulebook;
+    let analysis =
+        Analysis { referential: &both, calendar, contracts, gels: Vec::new(), draws: Draws::default(), at };
+    let mut known: Vec<(String, BTreeMap<String, EventDate>, Option<String>, u64)> = Vec::new();
+    for snapshot in store.ledger.snapshots("")? {
+        let path = store.snapshot_path(&snapshot)?;
+        let class = snapshot.record_class.clone();
+        let rules = both.class(&class);
+        for group in analysis.groups(snapshot, &path)? {
+            let events = rules.events().map(str::to_owned).zip(group.shared.dates.iter().copied());
+            known.push((class.clone(), events.collect(), group.shared.document.clone(), group.records));
+        }
+    }
+    let shares = known.iter().map(|(class, events, document, records)| Share {
+        class,
+        events,
+        document: document.as_deref(),
+        records: *records,
+    });
+    Ok(impact(old, new, calendar, at, shares))
 }
 
 /// Records by (class, school year, decision).

@@ -1,5 +1,6 @@
 //! What an attestation d'élimination says: the proof that a visaed list was carried out.
 
+use super::super::operator::SourceCovered;
 use super::bordereau::{CopyCovered, Service};
 use chrono::{DateTime, FixedOffset, NaiveDate};
 use serde::{Deserialize, Serialize};
@@ -33,6 +34,9 @@ pub struct Attestation {
     pub failures: Vec<Failure>,
     /// Places where the bytes were.
     pub copies: Vec<CopyCovered>,
+    /// What the operators of the source applications were asked, and answered.
+    #[serde(default)]
+    pub sources: Vec<SourceCovered>,
     /// The entry of the journal that closes the elimination.
     pub journal: JournalAnchor,
     /// What is kept of the records for ever.

@@ -1,5 +1,6 @@
 //! The attestation d'élimination on paper.
 
+use super::super::operator::SourceCovered;
 use super::attestation::{Attestation, AttestedRow, SignatureCited};
 use super::bordereau::{day, volume};
 use super::bordereau_pdf::{copies, service_fields};
@@ -46,6 +47,7 @@ fn draft(a: &Attestation) -> Result<Paper> {
     rows(&mut paper, &a.rows);
     failures(&mut paper, a);
     copies(&mut paper, &a.copies);
+    sources(&mut paper, &a.sources);
     paper.section("Traces conservées", 50.0);
     let traces = format!(
         "La liste visée, sans valeur personnelle, et {} d'enregistrements éliminés, sous forme d'empreintes salées.",
@@ -127,6 +129,38 @@ fn failures(paper: &mut Paper, a: &Attestation) {
         .iter()
         .map(|f| vec![f.order.to_string(), f.place.clone(), f.reason.clone(), thousands(f.records)]);
     paper.table(&Table { columns, rows: rows.collect(), total: None });
+}
+
+fn sources(paper: &mut Paper, sources: &[SourceCovered]) {
+    paper.section("Applications sources", 40.0);
+    if sources.is_empty() {
+        paper.paragraph(
+            "Aucun ordre d'élimination n'a été remis aux opérateurs des applications sources : cette attestation ne les couvre pas.",
+            Weight::Regular,
+        );
+        return;
+    }
+    let column = |heading, share, align| Column { heading, share, align };
+    let columns = vec![
+        column("Application", 60.0, Align::Left),
+        column("Ordre et empreinte", 200.0, Align::Left),
+        column("Attestation de l'opérateur", 270.0, Align::Left),
+    ];
+    let cells = |s: &SourceCovered| {
+        let answer = match &s.answer {
+            None => "Aucune attestation reçue à la date de celle-ci.".to_owned(),
+            Some(a) => format!(
+                "{}, le {} : {}, {} ; empreinte {}",
+                a.operator,
+                a.done_on,
+                count(a.done, "numéro effacé", "numéros effacés"),
+                count(a.failed, "échec", "échecs"),
+                a.file_sha256
+            ),
+        };
+        vec![s.source.clone(), format!("{} : {}", s.order, s.order_sha256), answer]
+    };
+    paper.table(&Table { columns, rows: sources.iter().map(cells).collect(), total: None });
 }
 
 fn frame(signature: &SignatureCited) -> Frame {

@@ -6,6 +6,7 @@ mod attestation;
 mod attestation_pdf;
 mod bordereau;
 mod bordereau_pdf;
+mod order_pdf;
 mod package;
 #[cfg(test)]
 mod samples;
@@ -21,5 +22,6 @@ pub use attestation::{
 pub use attestation_pdf::attestation_pdf;
 pub use bordereau::{Answer, Bordereau, BordereauRow, CopyCovered, CopyKind, RowDecision, Service};
 pub use bordereau_pdf::bordereau_pdf;
+pub use order_pdf::order_pdf;
 pub use package::WorkbookLimits;
 pub use xlsx::xlsx;

@@ -148,6 +148,7 @@ pub fn attestation(rows: usize) -> Attestation {
             Vec::new()
         },
         copies: b.copies,
+        sources: Vec::new(),
         journal: JournalAnchor { sequence: 48_213, digest: "9c".repeat(32) },
         tombstones: Tombstones { count: 1_234_567, digest: "42".repeat(32) },
         signatures: vec![

@@ -125,7 +125,7 @@ fn crafted(signers: &[(Role, &str)]) -> String {
                 signed_on: day(on),
             };
             let mut signed = serde_json::to_value(&signer).unwrap();
-            signed["signature"] = json!(hex(&key(*role).sign(&message::<Both>(&signer, &statement))));
+            signed["signature"] = json!(hex(&key(*role).sign(&message(Both::KIND, &signer, &statement))));
             signed
         })
         .collect();

@@ -188,10 +188,10 @@ fn records_that_move_are_counted_by_class() {
         share("d", &gone, 7),
         share("e", &gone, 2),
     ];
-    let forth = impact(&before, &after, &calendar(), shares.into_iter());
-    assert_eq!(forth["c"], Impact { earlier: 15, unchanged: 3, ..Impact::default() });
-    assert_eq!(forth["d"], Impact { no_longer: 7, ..Impact::default() });
+    let forth = impact(&before, &after, &calendar(), day("2024-12-31"), shares.into_iter());
+    assert_eq!(forth["c"], Impact { earlier: 15, unchanged: 3, due_after: 15, ..Impact::default() });
+    assert_eq!(forth["d"], Impact { no_longer: 7, due_before: 7, ..Impact::default() });
     assert_eq!(forth["e"], Impact { newly: 2, ..Impact::default() });
-    let back_again = impact(&after, &before, &calendar(), shares.into_iter());
-    assert_eq!(back_again["c"], Impact { later: 15, unchanged: 3, ..Impact::default() });
+    let back_again = impact(&after, &before, &calendar(), day("2024-12-31"), shares.into_iter());
+    assert_eq!(back_again["c"], Impact { later: 15, unchanged: 3, due_before: 15, ..Impact::default() });
 }

@@ -526,6 +526,15 @@ impl Ledger {
         self.all("SELECT * FROM journal WHERE logical_date = ? ORDER BY seq", &[&date], read_entry)
     }
 
+    /// Journal entries of a kind about a run, a list or what else their `run_id` names.
+    ///
+    /// # Errors
+    /// Those of the ledger.
+    pub fn journal_kind(&self, run_id: &str, kind: &str) -> Result<Vec<Entry>> {
+        let sql = "SELECT * FROM journal WHERE run_id = ? AND kind = ? ORDER BY seq";
+        self.all(sql, &[&run_id, &kind], read_entry)
+    }
+
     /// Last entry whose mirror file is written.
     ///
     /// # Errors

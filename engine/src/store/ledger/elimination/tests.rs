@@ -250,6 +250,7 @@ fn a_list_goes_its_whole_way_with_real_signatures() {
         list: list.clone(),
         method: "réécriture".into(),
         rows: vec![RowDone { bytes: 1, eliminated: 10, failed: 0, kept: 0, order: 1 }],
+        sources: Vec::new(),
         started_at: AT.into(),
         visa_authority: "Archives départementales, directrice".into(),
         visa_on: day("2026-03-04"),
