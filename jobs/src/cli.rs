@@ -301,6 +301,14 @@ pub enum RulesCommand {
         #[command(flatten)]
         date: DateArg,
     },
+    /// Écrit pour Vitam (CSV) les règles vérifiées qu'il sait dire ; nomme les autres et dit pourquoi
+    Export {
+        /// Fichier à créer
+        #[arg(long, value_name = "FICHIER")]
+        out: PathBuf,
+        #[command(flatten)]
+        date: DateArg,
+    },
     /// Approuve, en seconde personne, les règles en vigueur qui raccourcissent une durée
     Approve {
         /// Clé privée (responsable du service ou archives)
