@@ -434,6 +434,9 @@ pub enum Elimination {
         /// Personne qui propose (agent au registre)
         #[arg(long, value_name = "PERSONNE", requires = "id")]
         by: Option<String>,
+        /// Sa clé privée
+        #[arg(long, value_name = "FICHIER", requires = "by")]
+        key: Option<PathBuf>,
         #[command(flatten)]
         date: DateArg,
     },
@@ -491,6 +494,9 @@ pub enum Elimination {
         /// Personne
         #[arg(long, value_name = "PERSONNE")]
         by: String,
+        /// Sa clé privée
+        #[arg(long, value_name = "FICHIER")]
+        key: Option<PathBuf>,
         #[command(flatten)]
         date: DateArg,
     },
@@ -504,6 +510,9 @@ pub enum Elimination {
         /// Personne
         #[arg(long, value_name = "PERSONNE")]
         by: String,
+        /// Sa clé privée
+        #[arg(long, value_name = "FICHIER")]
+        key: Option<PathBuf>,
         /// Motif
         #[arg(long, value_name = "TEXTE")]
         reason: String,
@@ -521,6 +530,9 @@ pub enum Elimination {
         /// Exécutant
         #[arg(long, value_name = "PERSONNE")]
         by: Option<String>,
+        /// Clé privée de l'exécutant
+        #[arg(long, value_name = "FICHIER", requires = "by")]
+        key: Option<PathBuf>,
         #[command(flatten)]
         date: DateArg,
     },
