@@ -67,7 +67,7 @@ fn recorded() -> &'static (Place, Value) {
     static PLACE: OnceLock<(Place, Value)> = OnceLock::new();
     PLACE.get_or_init(|| {
         let place = to_sort();
-        let tri = place.json("tri draw personnes --by agent-un --date 2026-07-05");
+        let tri = place.json("tri draw personnes --by agent-un --date 2026-07-06");
         (place, tri)
     })
 }
@@ -78,17 +78,18 @@ fn decided(place: &Place, day: &str) -> BTreeMap<String, u64> {
     all.map(|d| (d["decision"].as_str().unwrap().to_owned(), d["count"].as_u64().unwrap())).collect()
 }
 
-fn new_list(place: &Place, day: &str) -> String {
+/// The list that a day makes, if it makes another one.
+fn new_list(place: &Place, day: &str) -> Option<String> {
     let ids = |lists: Value| -> BTreeSet<String> {
         lists["lists"].as_array().unwrap().iter().map(|l| l["id"].as_str().unwrap().to_owned()).collect()
     };
     let before = ids(place.json("elimination list"));
     place.does(&format!("elimination propose --date {day}"));
     let mut new = ids(place.json("elimination list")).into_iter().filter(|id| !before.contains(id));
-    let id = new.next().unwrap();
+    let id = new.next()?;
     assert_eq!(new.next(), None);
     std::fs::write(place.path("list.txt"), &id).unwrap();
-    id
+    Some(id)
 }
 
 /// Table and name of every record of the list.
@@ -126,15 +127,17 @@ fn what_is_not_drawn_is_proposed_and_goes_what_is_drawn_stays() {
     let (ready, tri) = recorded();
     let place = ready.copy();
     let records = population(&place, tri);
-    let before = decided(&place, AFTER);
-    assert_eq!(before["sort"], records.len() as u64);
-    new_list(&place, "2026-07-05");
+    let (before, yesterday) = (decided(&place, AFTER), decided(&place, "2026-07-05"));
+    let count = |of: &BTreeMap<String, u64>, what: &str| of.get(what).copied().unwrap_or(0);
+    // Lessons are to be sorted too, by another plan.
+    assert!(count(&before, "sort") > records.len() as u64);
+    let without = new_list(&place, "2026-07-05").map(|_| in_list(&place)).unwrap_or_default();
     let tables = |ids: &BTreeSet<String>| -> BTreeSet<String> {
         ids.iter().map(|id| id.split('/').next().unwrap().to_owned()).collect()
     };
     let sorted: BTreeSet<String> = records.iter().map(|r| r["id"].as_str().unwrap().to_owned()).collect();
     // Without a draw, nothing that is to be sorted is on a list.
-    assert!(in_list(&place).is_disjoint(&sorted) && tables(&sorted).len() > 5);
+    assert!(without.is_disjoint(&sorted) && tables(&sorted).len() > 5);
 
     let drawn = place.json(DRAW);
     assert_eq!(drawn["tri"], tri["tri"]);
@@ -142,15 +145,14 @@ fn what_is_not_drawn_is_proposed_and_goes_what_is_drawn_stays() {
     assert!(!kept.is_empty() && kept.len() < sorted.len());
     assert_eq!(drawn["draw"]["kept"].as_u64(), Some(kept.len() as u64));
     let after = decided(&place, AFTER);
-    let count = |of: &BTreeMap<String, u64>, what: &str| of.get(what).copied().unwrap_or(0);
-    assert_eq!(count(&after, "sort"), 0);
+    assert_eq!(count(&after, "sort") + records.len() as u64, count(&before, "sort"));
     assert_eq!(count(&after, "conserve"), count(&before, "conserve") + kept.len() as u64);
     let gone: BTreeSet<String> = sorted.difference(&kept).cloned().collect();
     assert_eq!(count(&after, "eliminate"), count(&before, "eliminate") + gone.len() as u64);
     // Yesterday, nobody had drawn.
-    assert_eq!(decided(&place, "2026-07-05"), before);
+    assert_eq!(decided(&place, "2026-07-05"), yesterday);
 
-    new_list(&place, AFTER);
+    new_list(&place, AFTER).unwrap();
     let list = in_list(&place);
     assert!(gone.is_subset(&list) && list.is_disjoint(&kept));
     let digest = drawn["draw"]["manifest_sha256"].as_str().unwrap();
@@ -188,7 +190,7 @@ fn what_is_not_drawn_is_proposed_and_goes_what_is_drawn_stays() {
     place.is_intact("executed");
     let left = decided(&place, "2026-07-30");
     assert_eq!(left["conserve"], after["conserve"]);
-    assert_eq!(count(&left, "eliminate") + count(&left, "sort"), 0, "{left:?}");
+    assert_eq!((count(&left, "eliminate"), &left["sort"]), (0, &after["sort"]));
 }
 
 #[test]
@@ -284,13 +286,39 @@ fn a_manifest_is_checked_without_a_store_and_one_flipped_byte_is_found() {
 }
 
 #[test]
+fn a_qualitative_plan_waits_for_its_choices() {
+    let place = recorded().0.copy();
+    let plan = std::fs::read_to_string(place.path("plans/personnes.toml")).unwrap();
+    let plan = plan.replace("version = \"1\"", "version = \"2\"");
+    std::fs::write(
+        place.path("plans/personnes.toml"),
+        plan + "qualitative = { presse = \"cité dans la presse\" }\n",
+    )
+    .unwrap();
+    let record = "tri draw personnes --by agent-un --date 2026-07-06";
+    place.refuses(record, "TRI_CHOICES", "no choices");
+    let (_, tri) = recorded();
+    let one = population(&place, tri)[3]["id"].as_str().unwrap().to_owned();
+    std::fs::write(place.path("choix.txt"), format!("{one}x;presse\n")).unwrap();
+    place.refuses(&format!("{record} --choices @choix.txt"), "TRI_CHOICES", "an unknown record");
+    std::fs::write(place.path("choix.txt"), format!("{one};autre\n")).unwrap();
+    place.refuses(&format!("{record} --choices @choix.txt"), "TRI_REASON", "an unknown reason");
+    std::fs::write(place.path("choix.txt"), format!("{one};presse\n")).unwrap();
+    let tri = place.json(&format!("{record} --choices @choix.txt"));
+    place.does(DRAW);
+    assert!(kept(&place, &tri).contains(&one));
+    let text = std::fs::read_to_string(folder(&place, &tri).join("manifest.json")).unwrap();
+    assert!(text.contains("qualitative:presse"));
+}
+
+#[test]
 fn nobody_draws_twice_nor_with_a_value_that_was_known() {
     let (ready, tri) = recorded();
     let place = ready.copy();
     let id = tri["tri"].as_str().unwrap();
     place.refuses(&DRAW.replace("2026-07-06", "2026-07-04"), "TRI_DATE", "before the population");
-    // Recorded again, it is the same tri; a hold makes it another population, which takes its place.
-    assert_eq!(place.json("tri draw personnes --by agent-un --date 2026-07-06")["tri"], id);
+    // Recorded again, it is the same tri.
+    assert_eq!(place.json("tri draw personnes --by agent-un --date 2026-07-07")["tri"], id);
     let drawn = place.json(DRAW);
     assert_eq!(place.json(&format!("tri show {id}"))["draw"], drawn["draw"]);
     place.refuses(DRAW, "TRI_DRAWN", "a second draw");

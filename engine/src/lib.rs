@@ -25,6 +25,7 @@ pub mod ingest;
 pub mod journal;
 pub mod nomenclature;
 pub(crate) mod paper;
+pub mod person;
 pub mod quarantine;
 pub mod receive;
 pub mod report;

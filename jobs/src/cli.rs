@@ -112,6 +112,9 @@ pub enum Command {
     /// Tri : population enregistrée, tirage, vérification
     #[command(subcommand, subcommand_help_heading = "Commandes\u{a0}", subcommand_value_name = "COMMANDE")]
     Tri(Tri),
+    /// Droits des personnes : tout ce que l'entrepôt contient d'une personne
+    #[command(subcommand, subcommand_help_heading = "Commandes\u{a0}", subcommand_value_name = "COMMANDE")]
+    Person(Person),
     /// Gels : ce qui ne s'élimine pas
     #[command(subcommand, subcommand_help_heading = "Commandes\u{a0}", subcommand_value_name = "COMMANDE")]
     Hold(Hold),
@@ -298,6 +301,14 @@ pub enum RulesCommand {
         #[command(flatten)]
         date: DateArg,
     },
+    /// Écrit pour Vitam (CSV) les règles vérifiées qu'il sait dire ; nomme les autres et dit pourquoi
+    Export {
+        /// Fichier à créer
+        #[arg(long, value_name = "FICHIER")]
+        out: PathBuf,
+        #[command(flatten)]
+        date: DateArg,
+    },
     /// Approuve, en seconde personne, les règles en vigueur qui raccourcissent une durée
     Approve {
         /// Clé privée (responsable du service ou archives)
@@ -345,12 +356,45 @@ pub struct DrawArgs {
     /// Valeur publique, que personne ne pouvait connaître quand la population a été enregistrée
     #[arg(long, value_name = "TEXTE", requires = "origin")]
     pub value: Option<String>,
+    /// Choix qualitatif : une ligne par enregistrement retenu, « table/LIVRAISON/FICHIER#NUMÉRO;motif »
+    #[arg(long, value_name = "FICHIER", conflicts_with = "value")]
+    pub choices: Option<PathBuf>,
     /// D'où vient la valeur : qui l'a donnée, ou où elle est publiée
     #[arg(long, value_name = "TEXTE", requires = "value")]
     pub origin: Option<String>,
     /// Personne
     #[arg(long, value_name = "PERSONNE")]
     pub by: String,
+    #[command(flatten)]
+    pub date: DateArg,
+}
+
+#[derive(Subcommand)]
+pub enum Person {
+    /// Où sont les enregistrements d'une personne, et ce qui les garde
+    Find(PersonArgs),
+    /// Copie lisible de ces enregistrements (personne.html, person.json) ; ce qui concerne un tiers est masqué
+    Export {
+        #[command(flatten)]
+        who: PersonArgs,
+        /// Dossier à créer, ou vide
+        #[arg(long, value_name = "DOSSIER")]
+        out: PathBuf,
+    },
+}
+
+#[derive(Args)]
+#[group(id = "identifier", required = true, multiple = false, args = ["ine", "id"])]
+pub struct PersonArgs {
+    /// INE ; « - » : lu sur l'entrée standard, hors de la liste des processus
+    #[arg(long, value_name = "INE", allow_hyphen_values = true)]
+    pub ine: Option<String>,
+    /// Autre identifiant ; « - » : lu sur l'entrée standard
+    #[arg(long, value_name = "IDENTIFIANT", allow_hyphen_values = true)]
+    pub id: Option<String>,
+    /// Espace de l'identifiant, par exemple aaf, siecle, gar, ou aaf:responsable
+    #[arg(long, value_name = "ESPACE", conflicts_with = "ine")]
+    pub space: Option<String>,
     #[command(flatten)]
     pub date: DateArg,
 }

@@ -49,6 +49,7 @@ pub fn dispatch(cli: &Cli) -> Result<u8> {
         }
         Command::Retention(command) => crate::retention::run(&config, command, &shown),
         Command::Tri(command) => crate::tri::run(&config, command, &shown),
+        Command::Person(command) => crate::person::run(&config, command, &shown),
         Command::Hold(command) => crate::hold::run(&config, command, &shown),
         Command::Elimination(Elimination::Propose { id: Some(id), by: Some(by), key, date }) => {
             let key = crate::elimination::own_key(key.as_deref())?;

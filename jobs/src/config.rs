@@ -244,6 +244,7 @@ impl Config {
             own.append(&mut all);
             all = own;
         }
+        cartulaire_engine::person::Spaces::new(&all)?;
         Ok(all)
     }
 

@@ -310,7 +310,7 @@ fn key(person: &str, out: &Path, shown: &Shown) -> Result<u8> {
 }
 
 /// Readable by its owner alone, from its first byte on.
-fn write_private(path: &Path, text: &str) -> Result<()> {
+pub fn write_private(path: &Path, text: &str) -> Result<()> {
     use std::io::Write;
     let mut options = std::fs::File::options();
     options.write(true).create_new(true);
@@ -330,6 +330,7 @@ pub fn salt(store: &mut Store) -> Result<[u8; 32]> {
     Ok(salt)
 }
 
+/// Bytes of the system that nobody can guess.
 fn random() -> Result<[u8; 32]> {
     let mut bytes = [0; 32];
     getrandom::fill(&mut bytes)

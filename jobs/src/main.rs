@@ -10,6 +10,7 @@ mod hold;
 mod job;
 mod output;
 mod panics;
+mod person;
 mod quarantine;
 mod retention;
 mod runner;

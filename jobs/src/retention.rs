@@ -18,6 +18,7 @@ use cartulaire_engine::store::{Store, read_batches};
 use chrono::{Datelike, NaiveDate};
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
+use std::io::Write;
 use std::path::Path;
 
 /// Runs one of the commands.
@@ -30,6 +31,9 @@ pub fn run(config: &Config, command: &Retention, shown: &Shown) -> Result<u8> {
         Retention::Rules(RulesCommand::Check { file }) => check(config, file, shown),
         Retention::Rules(RulesCommand::Diff { old, new, date }) => {
             differences(config, old, new, date.date.unwrap_or_else(today), shown)
+        }
+        Retention::Rules(RulesCommand::Export { out, date }) => {
+            export(config, out, date.date.unwrap_or_else(today), shown)
         }
         Retention::Rules(RulesCommand::Approve { key, date }) => {
             approve(config, key, date.date.unwrap_or_else(today), shown)
@@ -165,6 +169,22 @@ fn groups_of(
         }
     }
     Ok(found)
+}
+
+fn export(config: &Config, out: &Path, at: NaiveDate, shown: &Shown) -> Result<u8> {
+    let book = config.rulebook()?;
+    let (rules, left) = vitam::export(&book.referential.rules, at);
+    let bytes = vitam::write(&rules)?;
+    let mut file = std::fs::File::create_new(out).at(out)?;
+    file.write_all(&bytes).and_then(|()| file.sync_all()).at(out)?;
+    shown.document(&json!({"rules": rules.len(), "left_out": left}));
+    let rows: Vec<Vec<String>> = left.into_iter().map(|l| vec![l.rule, l.reason.to_owned()]).collect();
+    let mut said = format!("{} : {}", out.display(), count(rules.len() as u64, "règle", "règles"));
+    if !rows.is_empty() {
+        said.push_str(&format!("\n\n{}", table(&["laissée de côté", "elle"], &rows, &[])));
+    }
+    shown.say(&said);
+    Ok(exit::DONE)
 }
 
 fn check(config: &Config, file: &Path, shown: &Shown) -> Result<u8> {

@@ -14,7 +14,7 @@ use cartulaire_engine::retention::tri::{Difference, Manifest, TriDesk};
 use cartulaire_engine::run::Rulebook;
 use cartulaire_engine::store::{Store, TriRow};
 use serde_json::{Value, json};
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
 /// Runs one of the commands.
@@ -50,13 +50,14 @@ fn plan_of(book: &Rulebook, args: &DrawArgs) -> Result<String> {
 fn draw(config: &Config, args: &DrawArgs, shown: &Shown) -> Result<u8> {
     let book = config.rulebook()?;
     let plan = plan_of(&book, args)?;
+    let choices = args.choices.as_deref().map(choices).transpose()?;
     let mut store = open_store_existing(config)?;
     let salt = salt(&mut store)?;
     let date = args.date.date.unwrap_or_else(today);
     let mut desk = TriDesk { store: &mut store, rulebook: &book, date, clock: &now, person: &args.by };
     let tri = match (&args.value, &args.origin) {
         (Some(value), Some(origin)) => desk.draw(&plan, value, origin),
-        _ => desk.record(&plan, &salt),
+        _ => desk.record(&plan, &salt, choices.as_ref()),
     };
     journal::mirror(&mut store)?;
     let tri = tri?;
@@ -76,6 +77,27 @@ fn draw(config: &Config, args: &DrawArgs, shown: &Shown) -> Result<u8> {
         ),
     });
     Ok(exit::DONE)
+}
+
+/// Records chosen by somebody: one a line, `table/name;code`.
+fn choices(path: &Path) -> Result<BTreeMap<String, String>> {
+    let text = std::fs::read_to_string(path).at(path)?;
+    let mut all = BTreeMap::new();
+    for (n, line) in text.lines().enumerate().filter(|(_, l)| !l.trim().is_empty()) {
+        let Some((record, code)) = line.trim().rsplit_once(';') else {
+            let message = format!(
+                "« {} », ligne {} : table/LIVRAISON/FICHIER#NUMÉRO;motif attendu",
+                path.display(),
+                n + 1
+            );
+            return Err(Error::Usage(message));
+        };
+        if all.insert(record.to_owned(), code.to_owned()).is_some() {
+            let message = format!("« {} », ligne {} : enregistrement déjà choisi", path.display(), n + 1);
+            return Err(Error::Usage(message));
+        }
+    }
+    Ok(all)
 }
 
 fn document(tri: &TriRow) -> Value {

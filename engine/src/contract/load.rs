@@ -4,7 +4,7 @@ use super::sections::{ColumnSection, ContractFile, DeliveryMode, EmptyEvent, For
 use super::toml_text::{fault_at, toml_file};
 use super::{
     AggregateSpec, CodeList, ColumnSpec, ColumnType, Contract, EventSpec, Format, Input, OverlapSpec,
-    Partition, Personal, Reference, Repair, RuleSpec, Unpivot, VisitsSpec,
+    Partition, PersonKey, Personal, Reference, Repair, Role, RuleSpec, Unpivot, VisitsSpec,
 };
 use crate::error::{ConfigFault, Error, Result};
 use crate::finding::Severity;
@@ -235,6 +235,18 @@ pub(super) fn parse(file: &str, text: &str) -> Result<Contract> {
                 date_format: c.date_format,
                 marks: (yes, no),
                 personal: c.personal,
+                person: c.person.as_ref().map(|p| {
+                    let ConfigFault { line, column, .. } = fault_at(file, text, p.span().start, String::new());
+                    let (p, keyed) = (p.get_ref(), raw.table.key.iter().any(|k| k.get_ref() == c.name.get_ref()));
+                    PersonKey {
+                        who: std::iter::once(p.who).chain(p.or.iter().copied()).collect(),
+                        space: p.space.get_ref().clone(),
+                        part: p.part.as_ref().map(|n| *n.get_ref()),
+                        within: p.within.iter().filter_map(|w| find(&mut faults, w)).collect(),
+                        role: p.role.unwrap_or(if keyed { Role::Subject } else { Role::Mention }),
+                        at: (line, column),
+                    }
+                }),
                 path: c.path.as_ref().map(|p| p.get_ref().clone()),
                 parts: c.parts.clone(),
                 checksum: c.checksum,
@@ -246,6 +258,37 @@ pub(super) fn parse(file: &str, text: &str) -> Result<Contract> {
             }
         })
         .collect();
+    for (i, column) in raw.column.iter().enumerate() {
+        let Some(spanned) = &column.person else { continue };
+        let person = spanned.get_ref();
+        if column.personal != Personal::Direct {
+            faults.add(spanned, "« person » ne va qu'à une colonne personnelle « direct »");
+        }
+        if !plain_name(person.space.get_ref()) {
+            faults.add(&person.space, "espace : lettres minuscules sans accent, chiffres, « _ » et « - »");
+        }
+        if let Some(part) = person.part.as_ref().filter(|p| *p.get_ref() >= column.parts.len()) {
+            faults.add(part, "« part » est le rang, depuis 0, d'une des « parts » de la colonne");
+        }
+        if person.part.is_none() && !column.parts.is_empty() {
+            faults.add(spanned, "une colonne à « parts » demande « part », le rang de l'identifiant");
+        }
+        if let Some(own) = person.within.iter().find(|w| w.get_ref() == column.name.get_ref()) {
+            faults.add(own, "« within » nomme d'autres colonnes que celle de l'identifiant");
+        }
+        let same = |o: &ColumnSection| {
+            o.person.as_ref().is_some_and(|o| {
+                let o = o.get_ref();
+                o.role.is_none() && o.who == person.who && o.space.get_ref() == person.space.get_ref()
+            })
+        };
+        if person.role.is_none() && raw.column.iter().take(i).any(same) {
+            faults.add(
+                spanned,
+                "une autre colonne porte déjà cet espace : écrivez role = \"subject\" ou \"mention\"",
+            );
+        }
+    }
     for (spec, raw) in columns.iter().zip(&raw.column) {
         if spec.repair.contains(&Repair::LeadingZeros) && spec.width.is_none() {
             faults.add(

@@ -250,6 +250,47 @@ pub enum Personal {
     Sensitive,
 }
 
+/// What a person is to the school.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, serde::Deserialize, serde::Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Who {
+    /// Pupil.
+    Eleve,
+    /// Guardian.
+    Responsable,
+    /// Member of the staff.
+    Agent,
+    /// Visitor of a site, known by a pseudonym only.
+    Visiteur,
+}
+
+/// Whether a record is about the person, or only names him.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, serde::Deserialize, serde::Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Role {
+    /// The record is about him.
+    Subject,
+    /// The record, about something or somebody else, names him.
+    Mention,
+}
+
+/// A column whose value is a person's identifier.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PersonKey {
+    /// What he may be: one kind, unless the column holds several.
+    pub who: Vec<Who>,
+    /// Where equal values mean the same person; tables share a space by its name.
+    pub space: String,
+    /// Which part of the composite is the identifier.
+    pub part: Option<usize>,
+    /// Columns that must be equal too.
+    pub within: Vec<usize>,
+    /// As written, or by the key: what is in it is a subject.
+    pub role: Role,
+    /// Line and column of the contract.
+    pub at: (usize, usize),
+}
+
 /// A nomenclature check.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct CodeList {
@@ -354,6 +395,8 @@ pub struct ColumnSpec {
     pub marks: (String, String),
     /// What it says about people.
     pub personal: Personal,
+    /// Whose identifier it is, when it singles out one person.
+    pub person: Option<PersonKey>,
     /// XML: where the value stands (see [`load`]); the column's name by default.
     pub path: Option<String>,
     /// Names of the parts of a `$` composite.

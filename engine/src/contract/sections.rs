@@ -1,6 +1,6 @@
 //! A contract's file as it is written: its sections and their defaults.
 
-use super::{Checksum, Personal, Repair};
+use super::{Checksum, Personal, Repair, Role, Who};
 use crate::domain::DateFormat;
 use crate::finding::Severity;
 use serde::Deserialize;
@@ -201,6 +201,7 @@ pub(super) struct ColumnSection {
     #[serde(default = "oui_non")]
     pub(super) marks: [String; 2],
     pub(super) personal: Personal,
+    pub(super) person: Option<Spanned<PersonSection>>,
     pub(super) path: Option<Spanned<String>>,
     #[serde(default)]
     pub(super) parts: Vec<String>,
@@ -211,6 +212,19 @@ pub(super) struct ColumnSection {
     pub(super) width: Option<usize>,
     pub(super) references: Option<ReferenceSection>,
     pub(super) counts: Option<ReferenceSection>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct PersonSection {
+    pub(super) who: Who,
+    #[serde(default)]
+    pub(super) or: Vec<Who>,
+    pub(super) space: Spanned<String>,
+    pub(super) part: Option<Spanned<usize>>,
+    #[serde(default)]
+    pub(super) within: Vec<Spanned<String>>,
+    pub(super) role: Option<Role>,
 }
 
 #[derive(Deserialize)]

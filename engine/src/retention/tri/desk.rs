@@ -13,6 +13,7 @@ use crate::run::Rulebook;
 use crate::store::{Store, TriDraw, TriRow, files, signed};
 use chrono::NaiveDate;
 use serde_json::json;
+use std::collections::BTreeMap;
 
 /// Who sorts, when.
 pub struct TriDesk<'a> {
@@ -42,13 +43,41 @@ impl TriDesk<'_> {
     }
 
     /// Records the population of a plan: what is to be sorted by it this day. The same population is
-    /// the same tri, whatever the day. `salt` is that of the store.
+    /// the same tri, whatever the day. `salt` is that of the store; `choices` are the records chosen
+    /// by somebody, `table/name`, with the code of the reason.
     ///
     /// # Errors
-    /// `TRI_EMPTY` when nothing is to be sorted; those of the store.
-    pub fn record(&mut self, plan: &str, salt: &[u8; 32]) -> Result<TriRow> {
+    /// `TRI_EMPTY` when nothing is to be sorted, `TRI_CHOICES` when the plan asks for choices that
+    /// are not given or are about other records; those of the store.
+    pub fn record(
+        &mut self,
+        plan: &str,
+        salt: &[u8; 32],
+        choices: Option<&BTreeMap<String, String>>,
+    ) -> Result<TriRow> {
         let plan = self.plan(plan)?;
-        let records = gather(self.store, self.rulebook, &plan, self.date, salt)?;
+        // No choice made is not the choice of nothing.
+        if choices.is_none() != plan.qualitative.is_empty() {
+            let message = match choices {
+                None => format!(
+                    "le plan « {} » demande un choix qualitatif : donnez --choices FICHIER, vide s'il n'y a rien à retenir",
+                    plan.id
+                ),
+                Some(_) => format!("le plan « {} » n'a pas de choix qualitatif : retirez --choices", plan.id),
+            };
+            return Err(refused("TRI_CHOICES", message));
+        }
+        let mut records = gather(self.store, self.rulebook, &plan, self.date, salt)?;
+        for (id, reason) in choices.into_iter().flatten() {
+            let found = records.binary_search_by(|r| r.id.as_str().cmp(id)).ok();
+            let Some(record) = found.and_then(|at| records.get_mut(at)) else {
+                let message = format!(
+                    "choix qualitatif : « {id} » n'est pas à trier par ce plan ; écrivez table/LIVRAISON/FICHIER#NUMÉRO"
+                );
+                return Err(refused("TRI_CHOICES", message));
+            };
+            record.qualitative = Some(reason.clone());
+        }
         if records.is_empty() {
             let message = format!(
                 "rien à trier par le plan « {} » au {} : aucun enregistrement échu dont la règle, vérifiée, le nomme, et qui ne soit déjà trié",
@@ -67,7 +96,9 @@ impl TriDesk<'_> {
         {
             return Ok(known);
         }
-        let id = format!("TR-{}-{}", self.date.format("%Y%m%d"), root.get(..8).unwrap_or_default());
+        // One population may be recorded for two versions of a plan.
+        let short = Digest::of(format!("{plan_digest}{root}").as_bytes()).to_string();
+        let id = format!("TR-{}-{}", self.date.format("%Y%m%d"), short.get(..8).unwrap_or_default());
         let tri = TriRow {
             path: format!("tri/{id}"),
             id,

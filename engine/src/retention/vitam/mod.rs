@@ -6,10 +6,12 @@
 //! Vitam holds it on the archive unit.
 
 mod compare;
+mod export;
 mod places;
 mod read;
 
 pub use compare::{Change, ChangeKind, compare};
+pub use export::{LeftOut, export};
 pub use read::read;
 
 use crate::error::{Error, Result};
