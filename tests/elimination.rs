@@ -167,13 +167,18 @@ fn a_partial_visa_keeps_the_refused_undecided_and_to_be_sorted_rows() {
 #[test]
 fn who_may_not_act_is_refused() {
     let place = listed().copy();
-    place.refuses("elimination propose LIST --by chef-deux --date 2026-07-07", "ELIM_PERSON]", "wrong role");
+    place.does("elimination key inconnu --out @inconnu.key");
     place.refuses(
-        "elimination propose LIST --by inconnu --date 2026-07-07",
+        "elimination propose LIST --by chef-deux --key @chef-deux.key --date 2026-07-07",
+        "ELIM_PERSON]",
+        "wrong role",
+    );
+    place.refuses(
+        "elimination propose LIST --by inconnu --key @inconnu.key --date 2026-07-07",
         "ELIM_PERSON]",
         "unknown person",
     );
-    place.does("elimination propose LIST --by zoe-six --date 2026-07-07");
+    place.does("elimination propose LIST --by zoe-six --key @zoe-six.key --date 2026-07-07");
     place.refuses(
         "elimination sign LIST --key @agent-un.key --date 2026-07-08",
         "ELIM_SIGN_ROLE]",
@@ -182,7 +187,7 @@ fn who_may_not_act_is_refused() {
     let same = "ELIM_SAME_PERSON]";
     place.refuses("elimination sign LIST --key @zoe-six.key --date 2026-07-08", same, "proposes and signs");
     place.does("elimination sign LIST --key @chef-deux.key --date 2026-07-08");
-    place.does("elimination submit LIST --by chef-deux --date 2026-07-08");
+    place.does("elimination submit LIST --by chef-deux --key @chef-deux.key --date 2026-07-08");
     place.does("elimination export LIST --out @exported");
     let by = |who: &str| visa("--answer visa").replace("archiviste-trois", who);
     place.refuses(&by("chef-deux"), "ELIM_SIGN_ROLE]", "the producer visas");
@@ -196,7 +201,8 @@ fn who_may_not_act_is_refused() {
     place.refuses(&approval("zoe-six"), same, "proposes and approves");
     place.refuses(&approval("archiviste-trois"), "ELIM_SIGN_ROLE]", "the archives approve");
     place.does(&approval("chef-deux"));
-    let by = |who: &str| format!("elimination execute LIST --by {who} --date {EXECUTED}");
+    time_passes(&place);
+    let by = |who: &str| format!("elimination execute LIST --by {who} --key @{who}.key --date {EXECUTED}");
     place.refuses(&by("archiviste-trois"), "ELIM_", "the archives execute");
     place.does(&by("zoe-six"));
     let attest = |who: &str| format!("elimination attest LIST --key @{who}.key --date 2026-07-30");
@@ -205,6 +211,37 @@ fn who_may_not_act_is_refused() {
     place.refuses(&attest("zoe-six"), same, "is one's own witness");
     place.does(&attest("temoin-cinq"));
     place.is_intact("attested");
+}
+
+#[test]
+fn nobody_acts_under_another_name() {
+    let place = listed().copy();
+    let refused = |line: &str, code: &str| {
+        place.refuses(line, "ELIM_KEY_MISSING]", line);
+        let (before, after) = line.split_once(" --date").unwrap();
+        place.refuses(&format!("{before} --key @exec-quatre.key --date{after}"), code, line);
+    };
+    // A key of another role first, then one of the same role and another person.
+    refused("elimination propose LIST --by agent-un --date 2026-07-07", "ELIM_SIGN_ROLE]");
+    let propose = |who: &str, day: &str| {
+        format!("elimination propose LIST --by agent-un --key @{who}.key --date {day}")
+    };
+    place.refuses(&propose("zoe-six", "2026-07-07"), "ELIM_KEY_OTHER]", "the key of another agent");
+    place.refuses(&propose("agent-un", "2026-07-05"), "ELIM_DATE]", "before the list was made");
+    place.does(&propose("agent-un", "2026-07-07"));
+    place.does("elimination sign LIST --key @chef-deux.key --date 2026-07-08");
+    refused("elimination submit LIST --by agent-un --date 2026-07-08", "ELIM_SIGN_ROLE]");
+    refused("elimination recall LIST --by agent-un --reason erreur --date 2026-07-08", "ELIM_SIGN_ROLE]");
+    let place = approved().copy();
+    let line = format!("elimination execute LIST --by exec-quatre --date {EXECUTED}");
+    place.refuses(&line, "ELIM_KEY_MISSING]", "executed with a name alone");
+    let other = format!("elimination execute LIST --by exec-quatre --key @zoe-six.key --date {EXECUTED}");
+    place.refuses(&other, "ELIM_KEY_OTHER]", "executed with the key of another executant");
+    // What was signed is in the journal, and can be checked with the public key alone.
+    let db = ledger(&place.store());
+    let sealed = "SELECT count(*) FROM journal WHERE kind = 'list_step' AND json_extract(payload, '$.event') IN ('proposed', 'submitted') AND length(json_extract(payload, '$.signature')) = 128";
+    let sealed: i64 = db.query_row(sealed, [], |r| r.get(0)).unwrap();
+    assert_eq!(sealed, 2);
 }
 
 #[test]
@@ -218,6 +255,7 @@ fn whoever_executed_attests() {
 #[test]
 fn only_an_executant_of_the_register_executes() {
     let place = approved().copy();
+    place.does("elimination key inconnu --out @inconnu.key");
     for who in ["temoin-cinq", "agent-un", "chef-deux", "inconnu"] {
         place.refuses(&execute().replace("exec-quatre", who), "ELIM_PERSON]", who);
     }
@@ -258,6 +296,8 @@ fn nothing_is_executed_without_its_visa() {
     let early = approval.replace(APPROVED, "2026-07-20");
     place.refuses(&early, "ELIM_DATE]", "approved before the visa came");
     place.does(&approval);
+    place.refuses(&execute(), "ELIM_COOLING_OFF]", "its days were dated back: none has passed");
+    time_passes(&place);
     for date in ["2026-07-19", "2026-07-28"] {
         place.refuses(&execute().replace(EXECUTED, date), "ELIM_", &format!("executed on {date}"));
     }
@@ -504,7 +544,8 @@ fn nothing_is_executed_twice() {
     place.does(&execute());
     each_record_has_its_tombstone(&place, "executed");
     place.refuses(&execute(), "ELIM_TRANSITION]", "executed again");
-    let recall = "elimination recall LIST --by agent-un --reason erreur --date 2026-07-30";
+    let recall =
+        "elimination recall LIST --by agent-un --key @agent-un.key --reason erreur --date 2026-07-30";
     place.refuses(recall, "ELIM_TRANSITION]", "recalled once executed");
     place.does("elimination attest LIST --key @exec-quatre.key --date 2026-07-30");
     place.does("elimination attest LIST --key @temoin-cinq.key --date 2026-07-30");

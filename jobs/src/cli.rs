@@ -478,6 +478,9 @@ pub enum Elimination {
         /// Personne qui propose (agent au registre)
         #[arg(long, value_name = "PERSONNE", requires = "id")]
         by: Option<String>,
+        /// Sa clé privée
+        #[arg(long, value_name = "FICHIER", requires = "by")]
+        key: Option<PathBuf>,
         #[command(flatten)]
         date: DateArg,
     },
@@ -535,6 +538,9 @@ pub enum Elimination {
         /// Personne
         #[arg(long, value_name = "PERSONNE")]
         by: String,
+        /// Sa clé privée
+        #[arg(long, value_name = "FICHIER")]
+        key: Option<PathBuf>,
         #[command(flatten)]
         date: DateArg,
     },
@@ -548,6 +554,9 @@ pub enum Elimination {
         /// Personne
         #[arg(long, value_name = "PERSONNE")]
         by: String,
+        /// Sa clé privée
+        #[arg(long, value_name = "FICHIER")]
+        key: Option<PathBuf>,
         /// Motif
         #[arg(long, value_name = "TEXTE")]
         reason: String,
@@ -565,6 +574,9 @@ pub enum Elimination {
         /// Exécutant
         #[arg(long, value_name = "PERSONNE")]
         by: Option<String>,
+        /// Clé privée de l'exécutant
+        #[arg(long, value_name = "FICHIER", requires = "by")]
+        key: Option<PathBuf>,
         #[command(flatten)]
         date: DateArg,
     },

@@ -51,8 +51,9 @@ pub fn dispatch(cli: &Cli) -> Result<u8> {
         Command::Tri(command) => crate::tri::run(&config, command, &shown),
         Command::Person(command) => crate::person::run(&config, command, &shown),
         Command::Hold(command) => crate::hold::run(&config, command, &shown),
-        Command::Elimination(Elimination::Propose { id: Some(id), by: Some(by), date }) => {
-            crate::elimination::act(&config, id, date.date, &shown, |desk| desk.propose(id, by))
+        Command::Elimination(Elimination::Propose { id: Some(id), by: Some(by), key, date }) => {
+            let key = crate::elimination::own_key(key.as_deref())?;
+            crate::elimination::act(&config, id, date.date, &shown, |desk| desk.propose(id, by, key.as_ref()))
         }
         Command::Elimination(Elimination::Propose { date, .. }) => {
             let store = Store::open(&config.store)?;

@@ -35,13 +35,17 @@ pub fn run(config: &Config, command: &Elimination, shown: &Shown) -> Result<u8> 
             let key = private_key(key)?;
             act(config, id, date.date, shown, |desk| desk.sign(id, &key))
         }
-        Elimination::Submit { id, by, date } => act(config, id, date.date, shown, |desk| desk.submit(id, by)),
-        Elimination::Recall { id, by, reason, date } => {
-            act(config, id, date.date, shown, |desk| desk.recall(id, by, reason))
+        Elimination::Submit { id, by, key, date } => {
+            let key = own_key(key.as_deref())?;
+            act(config, id, date.date, shown, |desk| desk.submit(id, by, key.as_ref()))
         }
-        Elimination::Execute { id, approve, by, date } => match (approve, by) {
+        Elimination::Recall { id, by, key, reason, date } => {
+            let key = own_key(key.as_deref())?;
+            act(config, id, date.date, shown, |desk| desk.recall(id, by, key.as_ref(), reason))
+        }
+        Elimination::Execute { id, approve, by, key, date } => match (approve, by) {
             (Some(key), None) => approval(config, id, key, date.date, shown),
-            (None, Some(person)) => execute(config, id, person, date.date, shown),
+            (None, Some(person)) => execute(config, id, (person, key.as_deref()), date.date, shown),
             _ => Err(Error::Usage(
                 "donnez --approve CLÉ (le responsable ordonne l'exécution) ou --by PERSONNE (l'exécutant exécute)".into(),
             )),
@@ -79,6 +83,9 @@ fn approval(config: &Config, list: &str, key: &Path, date: Option<NaiveDate>, sh
     let mut store = open_store_existing(config)?;
     let mut desk = Desk { store: &mut store, terms: &terms, date: date.unwrap_or_else(today), clock: &now };
     let until = desk.approve(list, &key)?;
+    // Dated back, it still runs from today.
+    let delay = until - desk.date;
+    let until = until.max(today().checked_add_signed(delay).unwrap_or(until));
     journal::mirror(&mut store)?;
     shown.document(&json!({"list": list, "state": State::CoolingOff.as_str(), "until": until.to_string()}));
     shown.say(&format!(
@@ -88,7 +95,14 @@ fn approval(config: &Config, list: &str, key: &Path, date: Option<NaiveDate>, sh
     Ok(exit::DONE)
 }
 
-fn execute(config: &Config, list: &str, person: &str, date: Option<NaiveDate>, shown: &Shown) -> Result<u8> {
+fn execute(
+    config: &Config,
+    list: &str,
+    (person, key): (&str, Option<&Path>),
+    date: Option<NaiveDate>,
+    shown: &Shown,
+) -> Result<u8> {
+    let key = own_key(key)?;
     let date = date.unwrap_or_else(today);
     if date > today() {
         // A day that has not come would skip the cooling-off, and the durations themselves.
@@ -103,8 +117,15 @@ fn execute(config: &Config, list: &str, person: &str, date: Option<NaiveDate>, s
     let rulebook = config.rulebook()?;
     let mut store = open_store_existing(config)?;
     let salt = salt(&mut store)?;
-    let mut execution =
-        Execution { store: &mut store, rulebook: &rulebook, date, clock: &now, salt, executor: person };
+    let mut execution = Execution {
+        store: &mut store,
+        rulebook: &rulebook,
+        date,
+        clock: &now,
+        salt,
+        executor: person,
+        key: key.as_ref(),
+    };
     let done = execution.run(list);
     // Also after a refusal: an execution killed at its very end has left this to the next call.
     journal::mirror(&mut store)?;
@@ -127,8 +148,15 @@ fn orders(config: &Config, list: &str, out: &Path, date: Option<NaiveDate>, show
     let mut store = open_store_existing(config)?;
     let date = date.unwrap_or_else(today);
     // Nobody executes here: no tombstone is left, no name is taken.
-    let making =
-        Execution { store: &mut store, rulebook: &rulebook, date, clock: &now, salt: [0; 32], executor: "" };
+    let making = Execution {
+        store: &mut store,
+        rulebook: &rulebook,
+        date,
+        clock: &now,
+        salt: [0; 32],
+        executor: "",
+        key: None,
+    };
     let orders = making.orders(list)?;
     let mut written = Vec::new();
     let mut all = Vec::new();
@@ -308,6 +336,11 @@ fn random() -> Result<[u8; 32]> {
     getrandom::fill(&mut bytes)
         .map_err(|_| Error::Usage("le système ne donne pas d'aléa : aucune clé n'est créée".into()))?;
     Ok(bytes)
+}
+
+/// The key of whoever acts, when it is given.
+pub fn own_key(path: Option<&Path>) -> Result<Option<PrivateKey>> {
+    path.map(private_key).transpose()
 }
 
 /// The private key of a file.

@@ -255,9 +255,9 @@ pub fn submitted() -> &'static Place {
 
 pub fn submit(place: &Place) {
     for line in [
-        "elimination propose LIST --by agent-un --date 2026-07-07",
+        "elimination propose LIST --by agent-un --key @agent-un.key --date 2026-07-07",
         "elimination sign LIST --key @chef-deux.key --date 2026-07-08",
-        "elimination submit LIST --by agent-un --date 2026-07-08",
+        "elimination submit LIST --by agent-un --key @agent-un.key --date 2026-07-08",
         "elimination export LIST --out @exported",
     ] {
         place.does(line);
@@ -286,10 +286,21 @@ pub fn visa(how: &str) -> String {
 pub fn approve(place: &Place) {
     place.does("elimination visa LIST --import @exported/visa.json --date 2026-07-21");
     place.does(&format!("elimination execute LIST --approve @chef-deux.key --date {APPROVED}"));
+    time_passes(place);
+}
+
+/// The acts of a place were recorded on their own days of July, not while the test runs.
+pub fn time_passes(place: &Place) {
+    let db = Connection::open(place.store().join("ledger.sqlite")).unwrap();
+    let guard = "SELECT sql FROM sqlite_master WHERE name = 'events_no_update'";
+    let guard: String = db.query_row(guard, [], |r| r.get(0)).unwrap();
+    let past =
+        "DROP TRIGGER events_no_update; UPDATE elimination_events SET at = on_day || 'T08:00:00.000Z';";
+    db.execute_batch(&format!("{past} {guard}")).unwrap();
 }
 
 pub fn execute() -> String {
-    format!("elimination execute LIST --by exec-quatre --date {EXECUTED}")
+    format!("elimination execute LIST --by exec-quatre --key @exec-quatre.key --date {EXECUTED}")
 }
 
 /// Plan of an execution: path, kind, path of what replaces it.

@@ -4,13 +4,14 @@
 
 use super::acts::CopyCovered;
 use super::exported::{ExportedList, ListRef, list_digest};
+use super::keys::PrivateKey;
 use super::list::{Due, Part, bordereau, document, due, names, only_copy_of_ingested, quarantine_due};
 use super::papers::CopyKind;
 use super::refusal::{
     Changes, Check, Persons, RecordFacts, Refusal, RowFacts, RowFate, RuleFacts, VisaFacts, refusals,
 };
 use super::registry::Role;
-use super::state::{Event, State, Step};
+use super::state::{Course, Event, State, Step};
 use super::visa;
 use crate::error::{Error, Result};
 use crate::french::count;
@@ -41,6 +42,8 @@ pub struct Execution<'a> {
     pub salt: [u8; 32],
     /// Person who executes.
     pub executor: &'a str,
+    /// Their key.
+    pub key: Option<&'a PrivateKey>,
 }
 
 /// How an execution ended.
@@ -63,22 +66,65 @@ impl Execution<'_> {
     /// [`Error::Refused`] with every reason not to; those of the store.
     pub fn run(&mut self, list: &str) -> Result<Executed> {
         let course = self.store.ledger.course(list)?;
-        self.rulebook.elimination.role_among(self.executor, &[Role::Executant], self.date)?;
+        let (_, exported) = read_list(self.store, list)?;
+        let what = json!({"event": Event::Started.as_str(), "list": exported.reference});
+        let terms = &self.rulebook.elimination;
+        let seal = terms.seal_act(self.executor, &[Role::Executant], self.key, &what, self.date)?;
         if course.state() == State::Executing {
             if course.actor(Event::Started) != Some(self.executor) {
                 let message = "une autre personne a commencé cette exécution : c'est à elle de la reprendre";
                 return Err(Refusal::new("ELIM_EXECUTOR", message).into());
             }
+            // What is refused at the end is refused before anything more goes.
+            course.permits(&Step::new(Event::Executed, self.executor, Role::Executant, self.date))?;
         } else {
             let step = Step::new(Event::Started, self.executor, Role::Executant, self.date);
             self.store.ledger.course(list)?.permits(&step)?;
+            self.cooled(list, &course)?;
             let (check, plan) = self.prepare(list)?;
             refuse(&refusals(&check))?;
-            let at = (self.clock)();
-            self.store.ledger.transact(|tx| tx.start_elimination(list, &step, &at, &plan).map(|_| ()))?;
+            let (at, date) = ((self.clock)(), self.date.to_string());
+            let mut payload = json!({"list": list, "event": step.event.as_str(), "targets": plan.len()});
+            if let Some(fields) = payload.as_object_mut() {
+                fields.extend(seal.facts());
+            }
+            self.store.ledger.transact(|tx| {
+                tx.start_elimination(list, &step, &at, &plan)?;
+                tx.journal(&NewEntry { at: &at, date: &date, run_id: list, kind: "list_step", payload })
+            })?;
         }
         self.carry_out(list)?;
         self.end(list)
+    }
+
+    /// The cooling-off has passed on the machine's clock too, since the visa and the approval were
+    /// recorded: dating them back shortens nothing.
+    fn cooled(&self, list: &str, course: &Course) -> Result<()> {
+        let approved = course.steps().iter().rev().find(|s| s.event == Event::Approved);
+        let days = approved.and_then(|s| Some(s.until? - s.on)).unwrap_or_default();
+        let day = |at: &str| {
+            let at = chrono::DateTime::parse_from_rfc3339(at);
+            at.map(|at| at.to_utc().date_naive())
+                .map_err(|e| Error::Corrupt(format!("instant de {list} : {e}")))
+        };
+        let mut recorded = Vec::new();
+        for event in [Event::Visaed, Event::VisaedPartial, Event::Approved] {
+            if let Some(at) = self.store.ledger.elimination_event_at(list, event.as_str())? {
+                recorded.push(day(&at)?);
+            }
+        }
+        let Some(last) = recorded.into_iter().max() else { return Ok(()) };
+        let from = last.checked_add_signed(days).unwrap_or(NaiveDate::MAX);
+        if day(&(self.clock)())? >= from {
+            return Ok(());
+        }
+        let french = |d: NaiveDate| d.format("%d/%m/%Y");
+        let message = format!(
+            "le délai de réflexion court aussi depuis l'inscription du visa et de l'ordre au registre, le {} : exécutez à partir du {}",
+            french(last),
+            french(from)
+        );
+        Err(Refusal::new("ELIM_COOLING_OFF", message).into())
     }
 
     /// Facts of the last look, and the files that would go.

@@ -25,9 +25,11 @@ pub use workflow::Desk;
 
 use crate::error::Result;
 use chrono::NaiveDate;
+use keys::PrivateKey;
 use papers::Service;
 use refusal::Refusal;
 use registry::{Registry, Role};
+use signature::{Seal, seal};
 use state::CoolingOff;
 
 /// What an organisation says of its eliminations.
@@ -46,6 +48,33 @@ pub struct Terms {
 }
 
 impl Terms {
+    /// Signs an act that somebody does under a name: a name that the register knows has a key there,
+    /// and only its holder acts under it.
+    ///
+    /// # Errors
+    /// [`crate::error::Error::Refused`] without the key, or with another's.
+    pub(crate) fn seal_act(
+        &self,
+        person: &str,
+        roles: &[Role],
+        key: Option<&PrivateKey>,
+        statement: &serde_json::Value,
+        on: NaiveDate,
+    ) -> Result<Seal> {
+        self.role_among(person, roles, on)?;
+        let key = key.ok_or_else(|| {
+            let message = format!("« {person} » a une clé au registre des signataires : donnez-la par --key, un nom ne suffit pas");
+            Refusal::new("ELIM_KEY_MISSING", message)
+        })?;
+        let role = self.registry.role_of(&key.public(), roles, on)?;
+        let seal = seal("act", statement, role, key, &self.registry, on)?;
+        if seal.signer.person != person {
+            let message = format!("cette clé n'est pas celle de « {person} » : chacun agit sous son nom");
+            return Err(Refusal::new("ELIM_KEY_OTHER", message).into());
+        }
+        Ok(seal)
+    }
+
     /// The first of these qualities in which a person is registered on a day.
     ///
     /// # Errors

@@ -9,7 +9,7 @@ use super::list::bordereau;
 use super::papers::{self, Bordereau, attestation_pdf, bordereau_pdf};
 use super::refusal::Refusal;
 use super::registry::Role;
-use super::signature::{Signed, cosign, sign, verify};
+use super::signature::{Seal, Signed, cosign, sign, verify};
 use super::state::{Event, State, Step};
 use super::visa::{self, RowChoice, Visa};
 use crate::domain::Digest;
@@ -36,11 +36,20 @@ impl Desk<'_> {
     ///
     /// # Errors
     /// [`Error::Refused`] with what to do; those of the store.
-    pub fn propose(&mut self, list: &str, person: &str) -> Result<State> {
-        let (_, exported) = read_list(self.store, list)?;
-        self.registered(person, Role::Agent)?;
-        let step = Step::new(Event::Proposed, person, Role::Agent, self.date);
-        self.act(list, &step, None, &json!(exported.reference))
+    pub fn propose(&mut self, list: &str, person: &str, key: Option<&PrivateKey>) -> Result<State> {
+        let (text, exported) = read_list(self.store, list)?;
+        let made_on = bordereau(&text)?.proposed_on;
+        if self.date < made_on {
+            let message = format!(
+                "la liste est du {}, on ne la propose pas avant : vérifiez la date",
+                made_on.format("%d/%m/%Y")
+            );
+            return Err(Refusal::new("ELIM_DATE", message).into());
+        }
+        let what = json!({"event": Event::Proposed.as_str(), "list": exported.reference});
+        let seal = self.terms.seal_act(person, &[Role::Agent], key, &what, self.date)?;
+        let step = Step::new(Event::Proposed, person, seal.signer.role, self.date);
+        self.sealed(list, &step, &seal, &json!(exported.reference))
     }
 
     /// The head of the service signs it.
@@ -60,19 +69,32 @@ impl Desk<'_> {
     ///
     /// # Errors
     /// As [`Desk::propose`].
-    pub fn submit(&mut self, list: &str, person: &str) -> Result<State> {
-        let role = self.role_among(person, &[Role::Agent, Role::Producteur])?;
-        self.act(list, &Step::new(Event::Submitted, person, role, self.date), None, &json!({}))
+    pub fn submit(&mut self, list: &str, person: &str, key: Option<&PrivateKey>) -> Result<State> {
+        let (_, exported) = read_list(self.store, list)?;
+        let what = json!({"event": Event::Submitted.as_str(), "list": exported.reference});
+        let roles = [Role::Agent, Role::Producteur];
+        let seal = self.terms.seal_act(person, &roles, key, &what, self.date)?;
+        let step = Step::new(Event::Submitted, person, seal.signer.role, self.date);
+        self.sealed(list, &step, &seal, &json!({}))
     }
 
     /// Somebody takes the list back before anything is deleted.
     ///
     /// # Errors
     /// As [`Desk::propose`].
-    pub fn recall(&mut self, list: &str, person: &str, reason: &str) -> Result<State> {
-        let role = self.role_among(person, &[Role::Agent, Role::Producteur, Role::Archives])?;
-        let step = Step::new(Event::Recalled, person, role, self.date);
-        self.act(list, &step, None, &json!({"reason": reason}))
+    pub fn recall(
+        &mut self,
+        list: &str,
+        person: &str,
+        key: Option<&PrivateKey>,
+        reason: &str,
+    ) -> Result<State> {
+        let (_, exported) = read_list(self.store, list)?;
+        let what = json!({"event": Event::Recalled.as_str(), "list": exported.reference, "reason": reason});
+        let roles = [Role::Agent, Role::Producteur, Role::Archives];
+        let seal = self.terms.seal_act(person, &roles, key, &what, self.date)?;
+        let step = Step::new(Event::Recalled, person, seal.signer.role, self.date);
+        self.sealed(list, &step, &seal, &json!({"reason": reason}))
     }
 
     /// The visa that came back from the archives; the annotated PDF is kept beside the list.
@@ -268,6 +290,12 @@ impl Desk<'_> {
         })
     }
 
+    /// An act whose signature is in the journal.
+    fn sealed(&mut self, list: &str, step: &Step, seal: &Seal, payload: &Value) -> Result<State> {
+        self.record(list, step, None, payload, seal.facts())
+    }
+
+    /// An act whose signed file the ledger keeps.
     fn act(
         &mut self,
         list: &str,
@@ -275,13 +303,27 @@ impl Desk<'_> {
         signed: Option<(&str, &str)>,
         payload: &Value,
     ) -> Result<State> {
+        self.record(list, step, signed, payload, Vec::new())
+    }
+
+    fn record(
+        &mut self,
+        list: &str,
+        step: &Step,
+        signed: Option<(&str, &str)>,
+        payload: &Value,
+        seal: Vec<(String, Value)>,
+    ) -> Result<State> {
         self.store.ledger.course(list)?.permits(step)?;
         let (at, date) = ((self.clock)(), self.date.to_string());
         let mut state = State::Simulated;
-        let entry = json!({
+        let mut entry = json!({
             "list": list, "event": step.event.as_str(), "person": step.actor, "role": step.role.as_str(),
             "document_sha256": signed.map(|(_, text)| Digest::of(text.as_bytes()).to_string()),
         });
+        if let Some(fields) = entry.as_object_mut() {
+            fields.extend(seal);
+        }
         self.store.ledger.transact(|tx| {
             if let Some((kind, text)) = signed {
                 tx.elimination_document(list, kind, text)?;
@@ -313,14 +355,6 @@ impl Desk<'_> {
 
     fn holder(&self, key: &PrivateKey, role: Role) -> Result<String> {
         Ok(self.terms.registry.holder(&key.public(), role, self.date, self.date)?.person.clone())
-    }
-
-    fn registered(&self, person: &str, role: Role) -> Result<()> {
-        self.role_among(person, &[role]).map(|_| ())
-    }
-
-    fn role_among(&self, person: &str, roles: &[Role]) -> Result<Role> {
-        self.terms.role_among(person, roles, self.date)
     }
 }
 

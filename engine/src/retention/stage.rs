@@ -266,21 +266,21 @@ pub fn impacts(
     let Rulebook { calendar, contracts, .. } = rulebook;
     let analysis =
         Analysis { referential: &both, calendar, contracts, gels: Vec::new(), draws: Draws::default(), at };
-    let mut known: Vec<(String, BTreeMap<String, EventDate>, Option<String>, u64)> = Vec::new();
+    let mut known: Vec<(Group, BTreeMap<String, EventDate>)> = Vec::new();
     for snapshot in store.ledger.snapshots("")? {
         let path = store.snapshot_path(&snapshot)?;
-        let class = snapshot.record_class.clone();
-        let rules = both.class(&class);
+        let rules = both.class(&snapshot.record_class);
         for group in analysis.groups(snapshot, &path)? {
             let events = rules.events().map(str::to_owned).zip(group.shared.dates.iter().copied());
-            known.push((class.clone(), events.collect(), group.shared.document.clone(), group.records));
+            let events = events.collect();
+            known.push((group, events));
         }
     }
-    let shares = known.iter().map(|(class, events, document, records)| Share {
-        class,
+    let shares = known.iter().map(|(group, events)| Share {
+        class: &group.snapshot.record_class,
         events,
-        document: document.as_deref(),
-        records: *records,
+        document: group.shared.document.as_deref(),
+        records: group.records,
     });
     Ok(impact(old, new, calendar, at, shares))
 }

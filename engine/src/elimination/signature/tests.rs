@@ -219,3 +219,20 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn a_seal_is_of_one_kind_one_statement_and_one_signer() {
+    let (what, on) = (json!({"event": "submitted", "list": list_ref()}), day("2026-03-02"));
+    let sealed = seal("act", &what, Role::Agent, &key(Role::Agent), &registry(), on).unwrap();
+    assert_eq!(sealed.signer.person, person(Role::Agent));
+    let holds = |kind: &str, signer: &Signer, what: &Value| {
+        let signature = unhex(&sealed.signature).unwrap();
+        key(Role::Agent).public().verifies(&message(kind, signer, what), &signature)
+    };
+    assert!(holds("act", &sealed.signer, &what));
+    let later = Signer { signed_on: day("2026-03-03"), ..sealed.signer.clone() };
+    assert!(!holds("rules", &sealed.signer, &what) && !holds("act", &later, &what));
+    assert!(!holds("act", &sealed.signer, &json!({"event": "recalled", "list": list_ref()})));
+    let wrong = seal("act", &what, Role::Archives, &key(Role::Agent), &registry(), on);
+    assert_eq!(wrong.map_err(|r| r.code), Err("ELIM_SIGN_ROLE"));
+}
