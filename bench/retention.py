@@ -84,7 +84,7 @@ def main():
     _, said = ours(binary, small, "elimination", "list", "--json")
     name, records = said["lists"][0]["id"], said["lists"][0]["records"]
     lines.append(("the list established: Parquet, JSON, sheet, PDF", records, made, "≤ 60 s with the next"))
-    run, _ = ours(binary, small, "elimination", "propose", name, "--by", "agent-un", "--date", "2026-01-13", "--json")
+    run, _ = ours(binary, small, "elimination", "propose", name, "--by", "agent-un", "--key", "agent-un.key", "--date", "2026-01-13", "--json")
     lines.append(("the list proposed", records, run, ""))
 
     print("| work | records | wall | CPU | peak | must |\n|---|---|---|---|---|---|")

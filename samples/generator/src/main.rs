@@ -154,11 +154,11 @@ mod tests {
 
     #[test]
     fn without_options_the_committed_night_is_written_byte_by_byte() {
-        let samples = PathBuf::from(std::env::var("CARGO_MANIFEST_DIR").unwrap()).join("..");
+        let samples = Path::new("..");
         let truth = std::fs::read(samples.join("night.truth.json")).unwrap();
         let mut committed: BTreeMap<PathBuf, Vec<u8>> = tree(&samples.join("night"))
             .into_iter()
-            .map(|(p, bytes)| (p.strip_prefix(&samples).unwrap().to_owned(), bytes))
+            .map(|(p, bytes)| (p.strip_prefix(samples).unwrap().to_owned(), bytes))
             .collect();
         committed.insert("night.truth.json".into(), truth);
         let found = written(&[]);
@@ -177,8 +177,7 @@ mod tests {
     }
 
     fn text_of(name: &str) -> String {
-        let path =
-            format!("{}/../../engine/contracts/{name}.toml", std::env::var("CARGO_MANIFEST_DIR").unwrap());
+        let path = format!("../../engine/contracts/{name}.toml");
         std::fs::read_to_string(path).unwrap()
     }
 

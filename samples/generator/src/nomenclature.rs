@@ -163,7 +163,7 @@ mod tests {
 
     #[test]
     fn a_mef_is_open_in_the_years_of_the_shipped_extract() {
-        let path = format!("{}/../bcn/n_mef.csv", std::env::var("CARGO_MANIFEST_DIR").unwrap());
+        let path = "../bcn/n_mef.csv";
         let table = encoding_rs::WINDOWS_1252.decode(&std::fs::read(path).unwrap()).0.into_owned();
         for (mef, (code, _, _)) in MEFS.iter().enumerate() {
             let row = table.lines().find(|l| l.starts_with(&format!("{code};"))).unwrap();
