@@ -297,6 +297,13 @@ fn nothing_is_executed_without_its_visa() {
     place.refuses(&early, "ELIM_DATE]", "approved before the visa came");
     place.does(&approval);
     place.refuses(&execute(), "ELIM_COOLING_OFF]", "its days were dated back: none has passed");
+    let replayed = place.copy();
+    let config = std::fs::read_to_string(replayed.path("cartulaire.toml")).unwrap();
+    std::fs::write(replayed.path("cartulaire.toml"), config.replace("cooling_off_on_clock = true\n", ""))
+        .unwrap();
+    let early = execute().replace(EXECUTED, "2026-07-28");
+    replayed.refuses(&early, "ELIM_COOLING_OFF]", "the day before its time, by logical dates alone");
+    replayed.does(&execute());
     time_passes(&place);
     for date in ["2026-07-19", "2026-07-28"] {
         place.refuses(&execute().replace(EXECUTED, date), "ELIM_", &format!("executed on {date}"));

@@ -99,6 +99,8 @@ struct EliminationSection {
     archives: String,
     register: Option<String>,
     cooling_off_days: Option<u16>,
+    #[serde(default)]
+    cooling_off_on_clock: bool,
     threshold: Option<u64>,
 }
 
@@ -179,6 +181,7 @@ impl Config {
                     .elimination
                     .cooling_off_days
                     .map_or_else(CoolingOff::default, CoolingOff::configured),
+                cooling_off_on_clock: raw.elimination.cooling_off_on_clock,
                 threshold: raw.elimination.threshold.unwrap_or(THRESHOLD),
                 registry: Registry::default(),
             },

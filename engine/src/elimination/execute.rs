@@ -80,7 +80,9 @@ impl Execution<'_> {
         } else {
             let step = Step::new(Event::Started, self.executor, Role::Executant, self.date);
             self.store.ledger.course(list)?.permits(&step)?;
-            self.cooled(list, &course)?;
+            if terms.cooling_off_on_clock {
+                self.cooled(list, &course)?;
+            }
             let (check, plan) = self.prepare(list)?;
             refuse(&refusals(&check))?;
             let (at, date) = ((self.clock)(), self.date.to_string());

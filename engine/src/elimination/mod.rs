@@ -41,6 +41,8 @@ pub struct Terms {
     pub archives: String,
     /// Days between the approval of an execution and its start.
     pub cooling_off: CoolingOff,
+    /// They are counted on the machine's clock too, not by logical dates alone.
+    pub cooling_off_on_clock: bool,
     /// Most records that one execution may eliminate.
     pub threshold: u64,
     /// Who signs, with which key, in which quality.
