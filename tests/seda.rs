@@ -13,12 +13,13 @@
 
 mod common;
 
-use common::{night, shared};
+use common::{json, night, run, shared};
 use quick_xml::Reader;
 use quick_xml::events::Event;
+use serde_json::Value;
 use sha2::{Digest, Sha512};
 use std::collections::{BTreeMap, BTreeSet};
-use std::io::Read;
+use std::io::{Read, Write};
 use std::path::{Path, PathBuf};
 
 fn packages(store: &Path) -> Vec<PathBuf> {
@@ -134,4 +135,86 @@ fn the_official_schema_accepts_every_manifest() {
         }
     }
     assert_eq!(tried, 2);
+}
+
+fn check(path: &Path, more: &[&str], code: i32) -> Value {
+    json(&[&["seda", "check", path.to_str().unwrap(), "--json"], more].concat(), code)
+}
+
+fn all_of(verdict: &Value, list: &str, key: &str) -> Vec<String> {
+    let values = verdict[list].as_array().unwrap().iter();
+    values.map(|v| v[key].as_str().unwrap().to_owned()).collect()
+}
+
+/// A zip of the same entries in the order of their names.
+fn write_zip(path: &Path, entries: &BTreeMap<String, Vec<u8>>) {
+    let mut zip = zip::ZipWriter::new(std::fs::File::create(path).unwrap());
+    for (name, bytes) in entries {
+        zip.start_file(name.as_str(), zip::write::SimpleFileOptions::default()).unwrap();
+        zip.write_all(bytes).unwrap();
+    }
+    zip.finish().unwrap();
+}
+
+#[test]
+fn every_package_passes_the_check_and_what_was_not_given_is_told() {
+    let store = tempfile::tempdir().unwrap();
+    night(store.path(), "2");
+    let mut unknown = ["agencies", "contracts", "profiles", "rules", "formats"].map(String::from).to_vec();
+    for zip in packages(store.path()) {
+        let verdict = check(&zip, &[], 0);
+        assert_eq!(verdict["verdict"], "accepted");
+        assert_eq!(verdict["version"], "2.2");
+        assert_eq!(all_of(&verdict, "findings", "message"), [""; 0]);
+        unknown.push("xsd".into());
+        assert_eq!(all_of(&verdict, "skipped", "control"), unknown);
+        unknown.pop();
+        let page = String::from_utf8(run(&["seda", "check", zip.to_str().unwrap()], 0).stdout).unwrap();
+        for want in [": accepté", "Version du SEDA : 2.2", "Constats : 0", "(--referentials)", "(--xsd)"] {
+            assert!(page.contains(want), "{want}: {page}");
+        }
+        if let Some(xsd) = shared().map(|s| s.join("seda-xsd").display().to_string()) {
+            let config = store.path().join("avec-schemas.toml");
+            std::fs::write(&config, format!("[seda]\nxsd = \"{xsd}\"\n")).unwrap();
+            for more in [["--xsd", &xsd], ["--config", config.to_str().unwrap()]] {
+                let verdict = check(&zip, &more, 0);
+                assert_eq!(all_of(&verdict, "findings", "message"), [""; 0]);
+                assert_eq!(all_of(&verdict, "skipped", "control"), unknown);
+            }
+        }
+    }
+}
+
+#[test]
+fn a_wrong_digest_and_a_hostile_zip_are_refused_under_their_codes() {
+    let store = tempfile::tempdir().unwrap();
+    night(store.path(), "2");
+    let good = entries(&packages(store.path())[0]);
+    let spoilt = store.path().join("SIP-faux.zip");
+
+    let mut wrong = good.clone();
+    let manifest = String::from_utf8(wrong["manifest.xml"].clone()).unwrap();
+    let (before, after) = manifest.split_once("algorithm=\"SHA-512\">").unwrap();
+    let digit = if after.starts_with('0') { '1' } else { '0' };
+    let manifest = format!("{before}algorithm=\"SHA-512\">{digit}{}", &after[1..]);
+    wrong.insert("manifest.xml".into(), manifest.into_bytes());
+    write_zip(&spoilt, &wrong);
+    let verdict = check(&spoilt, &[], 4);
+    assert_eq!(verdict["verdict"], "refused");
+    assert_eq!(all_of(&verdict, "findings", "code"), ["CHECK_DIGEST.INVALID"]);
+    let place = &all_of(&verdict, "findings", "xpath")[0];
+    assert!(place.starts_with("/ArchiveTransfer/DataObjectPackage[1]/"), "{place}");
+    let page = String::from_utf8(run(&["seda", "check", spoilt.to_str().unwrap()], 4).stdout).unwrap();
+    assert!(page.contains(": refusé") && page.contains("CHECK_DIGEST.INVALID"), "{page}");
+
+    let mut slip = good;
+    slip.insert("content/../../evasion.csv".into(), b"x".to_vec());
+    write_zip(&spoilt, &slip);
+    let verdict = check(&spoilt, &[], 4);
+    assert_eq!(all_of(&verdict, "findings", "code"), ["CHECK_CONTAINER"]);
+    assert_eq!(all_of(&verdict, "findings", "xpath"), [""]);
+
+    let absent = store.path().join("absent.zip").display().to_string();
+    run(&["seda", "check", &absent], 2);
+    run(&["seda", "check", spoilt.to_str().unwrap(), "--xsd", &absent], 2);
 }

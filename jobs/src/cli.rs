@@ -651,6 +651,24 @@ pub enum Seda {
         #[command(flatten)]
         date: DateArg,
     },
+    /// Contrôle un paquet comme l'archive le ferait, le nôtre ou celui d'un autre
+    Check(SedaCheck),
+}
+
+#[derive(Args)]
+pub struct SedaCheck {
+    /// Paquet (zip, tar, tar.gz) ou manifeste seul
+    #[arg(value_name = "CHEMIN")]
+    pub path: PathBuf,
+    /// Dossier des schémas officiels du SEDA (par défaut : celui de la configuration)
+    #[arg(long, value_name = "DOSSIER")]
+    pub xsd: Option<PathBuf>,
+    /// Dossier des référentiels de l'archive : services et règles (CSV), contrats, profils, formats (JSON)
+    #[arg(long, value_name = "DOSSIER")]
+    pub referentials: Option<PathBuf>,
+    /// Constats détaillés au plus (par défaut : 1000) ; le compte est toujours complet
+    #[arg(long, default_value_t = 1000, hide_default_value = true, value_name = "N")]
+    pub max_findings: usize,
 }
 
 #[derive(Subcommand)]

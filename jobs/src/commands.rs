@@ -65,6 +65,7 @@ pub fn dispatch(cli: &Cli) -> Result<u8> {
         }
         Command::Elimination(command) => crate::elimination::run(&config, command, &shown),
         Command::Seda(Seda::Pack { date }) => single_step(&config, "seda-pack", "package", date.date, &shown),
+        Command::Seda(Seda::Check(args)) => crate::seda::check(&config, args, &shown),
         Command::Journal(Journal::Verify) => verify(&config, &shown),
         Command::Status => status(&config, &shown),
         Command::History => history(&config, &shown),

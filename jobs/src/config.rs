@@ -73,6 +73,7 @@ struct PathSection {
 #[serde(deny_unknown_fields)]
 struct SedaSection {
     profile: Option<String>,
+    xsd: Option<String>,
 }
 
 #[derive(Deserialize, Default)]
@@ -120,6 +121,8 @@ pub struct Config {
     pub inbox: Option<PathBuf>,
     /// Threads.
     pub threads: usize,
+    /// Official schemas of SEDA.
+    pub seda_xsd: Option<PathBuf>,
     bcn: Option<PathBuf>,
     contracts: Option<PathBuf>,
     datasets: Option<PathBuf>,
@@ -164,6 +167,7 @@ impl Config {
             datasets: at(raw.datasets.path),
             jobs: at(raw.jobs.path),
             profile: at(raw.seda.profile),
+            seda_xsd: at(raw.seda.xsd),
             rules: at(raw.retention.rules),
             overlay: at(raw.retention.overlay),
             plans: at(raw.retention.plans),

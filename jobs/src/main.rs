@@ -14,6 +14,7 @@ mod person;
 mod quarantine;
 mod retention;
 mod runner;
+mod seda;
 mod serve;
 mod tri;
 mod validate;

@@ -1,5 +1,6 @@
 //! SEDA packages (SIP) of the records to be kept for good. SEDA words stay inside this module.
 
+pub mod check;
 mod content;
 mod manifest;
 mod package;
