@@ -1,10 +1,14 @@
 //! SEDA packages (SIP) of the records to be kept for good. SEDA words stay inside this module.
 
+mod build;
 pub mod check;
 mod content;
-mod manifest;
+mod context;
+pub mod model;
 mod package;
-mod profile;
+pub mod profile;
+pub mod write;
+pub mod zipper;
 
 pub use package::package;
-pub use profile::{ClassProfile, Profile};
+pub use profile::Profile;
