@@ -7,6 +7,7 @@ mod context;
 pub mod model;
 mod package;
 pub mod profile;
+mod siard;
 pub mod write;
 pub mod zipper;
 
