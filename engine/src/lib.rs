@@ -15,6 +15,7 @@
 pub mod codes;
 pub mod contract;
 pub(crate) mod delta;
+pub mod disclosure;
 pub mod domain;
 pub mod elimination;
 pub mod error;

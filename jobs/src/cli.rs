@@ -95,17 +95,14 @@ pub enum Command {
     /// Contrats d'interface : schémas et dictionnaire
     #[command(subcommand, subcommand_help_heading = "Commandes\u{a0}", subcommand_value_name = "COMMANDE")]
     Contract(ContractCommand),
-    /// Produit un jeu de données ouvertes
-    Extract {
-        /// Nom du jeu
-        #[arg(value_name = "JEU")]
-        dataset: String,
-        #[command(flatten)]
-        date: DateArg,
-        /// Écrit le paquet dans ce dossier, sans publier dans l'entrepôt
-        #[arg(long, value_name = "DOSSIER")]
-        out: Option<PathBuf>,
-    },
+    /// Produit un jeu de données ouvertes ; contrôle un paquet publié
+    #[command(
+        args_conflicts_with_subcommands = true,
+        subcommand_negates_reqs = true,
+        subcommand_help_heading = "Commandes\u{a0}",
+        subcommand_value_name = "COMMANDE"
+    )]
+    Extract(ExtractArgs),
     /// Sort final : simulation, explication, règles
     #[command(subcommand, subcommand_help_heading = "Commandes\u{a0}", subcommand_value_name = "COMMANDE")]
     Retention(Retention),
@@ -642,6 +639,39 @@ pub enum Answered {
     Visa,
     Refus,
     Retour,
+}
+
+#[derive(Args)]
+pub struct ExtractArgs {
+    #[command(subcommand)]
+    pub command: Option<ExtractCommand>,
+    /// Nom du jeu
+    #[arg(value_name = "JEU", required = true)]
+    pub dataset: Option<String>,
+    #[command(flatten)]
+    pub date: DateArg,
+    /// Écrit le paquet dans ce dossier, sans publier dans l'entrepôt
+    #[arg(long, value_name = "DOSSIER")]
+    pub out: Option<PathBuf>,
+}
+
+#[derive(Subcommand)]
+pub enum ExtractCommand {
+    /// Attaque un paquet publié, ou vérifie son certificat : aucune cellule masquée ne se recalcule
+    Audit {
+        /// Dossier du paquet (data.csv, datapackage.json)
+        #[arg(value_name = "DOSSIER")]
+        folder: PathBuf,
+        /// Certificat à vérifier, par des additions seulement ; sans lui, le paquet est attaqué
+        #[arg(long, value_name = "FICHIER")]
+        certificate: Option<PathBuf>,
+        /// Seuil : un lecteur ne doit pouvoir exclure d'aucune cellule masquée qu'elle l'atteigne
+        #[arg(long, default_value_t = 5, value_name = "N")]
+        threshold: u32,
+        /// Doute : une cellule masquée reste inconnue d'au moins autant
+        #[arg(long, default_value_t = 2, value_name = "N")]
+        width: u32,
+    },
 }
 
 #[derive(Subcommand)]

@@ -11,10 +11,10 @@ use cartulaire_engine::contract::{dictionary_page, json_schema, table_schema};
 use cartulaire_engine::elimination::second;
 use cartulaire_engine::error::{Error, IoContext, Result};
 use cartulaire_engine::french::thousands;
+use cartulaire_engine::journal;
 use cartulaire_engine::receive::{inbox_files, news, recognise};
 use cartulaire_engine::store::Store;
 use cartulaire_engine::validate::missing_tables;
-use cartulaire_engine::{extract, journal};
 use chrono::{NaiveDate, Utc};
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
@@ -44,9 +44,7 @@ pub fn dispatch(cli: &Cli) -> Result<u8> {
         Command::Contract(ContractCommand::Export { table, form, out }) => {
             contract_export(&config, table, *form, out.as_deref(), &shown)
         }
-        Command::Extract { dataset, date, out } => {
-            extraction(&config, dataset, date.date, out.as_deref(), &shown)
-        }
+        Command::Extract(args) => crate::extract::run(&config, args, &shown),
         Command::Retention(command) => crate::retention::run(&config, command, &shown),
         Command::Tri(command) => crate::tri::run(&config, command, &shown),
         Command::Person(command) => crate::person::run(&config, command, &shown),
@@ -189,7 +187,8 @@ pub fn inbox(config: &Config, job: &Job) -> Result<Vec<PathBuf>> {
     }
 }
 
-fn show_outcome(outcome: &Outcome, config: &Config, shown: &Shown) {
+/// Shows what a run did.
+pub fn show_outcome(outcome: &Outcome, config: &Config, shown: &Shown) {
     shown.document(&outcome.json());
     if outcome.nothing_to_do {
         shown.say(&format!(
@@ -346,7 +345,8 @@ fn ingest(
 }
 
 /// A gate or an audit that refused something is told by the exit code.
-fn exit_of(outcome: &Outcome) -> u8 {
+/// Exit code of a run.
+pub fn exit_of(outcome: &Outcome) -> u8 {
     if outcome.run.status == "gated" { exit::REFUSED } else { exit::DONE }
 }
 
@@ -369,50 +369,6 @@ fn single_step(
     let outcome = execute(config, &config.rulebook()?, &order, shown)?;
     show_outcome(&outcome, config, shown);
     Ok(exit_of(&outcome))
-}
-
-fn extraction(
-    config: &Config,
-    name: &str,
-    date: Option<NaiveDate>,
-    out: Option<&Path>,
-    shown: &Shown,
-) -> Result<u8> {
-    let mut book = config.rulebook()?;
-    let names: Vec<String> = book.datasets.iter().map(|d| d.name.clone()).collect();
-    book.datasets.retain(|d| d.name == name);
-    let Some(dataset) = book.datasets.first() else {
-        return Err(Error::Usage(format!("jeu inconnu « {name} » ; jeux : {}", names.join(", "))));
-    };
-    let date = date.unwrap_or_else(today);
-    let Some(out) = out else {
-        drop(Store::open(&config.store)?);
-        let order = Order {
-            job: "extract",
-            date,
-            steps: vec!["extract".into()],
-            inbox: Vec::new(),
-            always: true,
-            resume: false,
-        };
-        let outcome = execute(config, &book, &order, shown)?;
-        show_outcome(&outcome, config, shown);
-        return Ok(exit_of(&outcome));
-    };
-    if std::fs::read_dir(out).is_ok_and(|mut d| d.next().is_some()) {
-        return Err(Error::Usage(format!("« {} » n'est pas vide : donnez un autre dossier", out.display())));
-    }
-    let store = Store::open(&config.store)?;
-    let built = extract::build(&store, dataset, date, &date.to_string(), out)?;
-    let (cells, masked) = built.cells;
-    shown.document(&json!({"dataset": name, "date": date.to_string(), "out": out.display().to_string(), "cells": cells, "masked": masked, "data_sha256": built.data_digest}));
-    shown.say(&format!(
-        "Jeu « {name} » écrit dans « {} » : {} cellules, {} masquées.",
-        out.display(),
-        thousands(cells as i64),
-        thousands(masked as i64)
-    ));
-    Ok(exit::DONE)
 }
 
 fn verify(config: &Config, shown: &Shown) -> Result<u8> {

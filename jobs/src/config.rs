@@ -22,9 +22,19 @@ use crate::job::Job;
 const CALENDAR: &str = include_str!("../../retention-rules/calendars/annees-scolaires.toml");
 const DATASETS: &[(&str, &str)] = &[
     (
+        "demi-pension-departement-bourse.toml",
+        include_str!("../datasets/demi-pension-departement-bourse.toml"),
+    ),
+    (
+        "dnma-visites-academie-mois-appareil.toml",
+        include_str!("../datasets/dnma-visites-academie-mois-appareil.toml"),
+    ),
+    (
         "dnma-visites-academie-semaine-profil.toml",
         include_str!("../datasets/dnma-visites-academie-semaine-profil.toml"),
     ),
+    ("dnma-visites-uai-mois-profil.toml", include_str!("../datasets/dnma-visites-uai-mois-profil.toml")),
+    ("eleves-uai-niveau-sexe.toml", include_str!("../datasets/eleves-uai-niveau-sexe.toml")),
     ("eleves-uai-niveau.toml", include_str!("../datasets/eleves-uai-niveau.toml")),
 ];
 const JOBS: &[(&str, &str)] = &[("nightly.toml", include_str!("../definitions/nightly.toml"))];

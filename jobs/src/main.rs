@@ -6,6 +6,7 @@ mod commands;
 mod config;
 mod elimination;
 mod exit;
+mod extract;
 mod hold;
 mod job;
 mod output;

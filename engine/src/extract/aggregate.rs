@@ -1,7 +1,6 @@
 //! Group-bys, in polars: each snapshot is reduced on its own, then the reductions are added.
 
-use super::dataset::{Dataset, MeasureKind};
-use super::table::Cube;
+use super::dataset::{Dataset, Dimension, MeasureKind};
 use crate::error::{Error, Result};
 use crate::run::Counts;
 use crate::store::{Snapshot, Store, current, read_batches};
@@ -11,15 +10,30 @@ use arrow::datatypes::{DataType, Int64Type};
 use arrow::record_batch::RecordBatch;
 use cartulaire_bridge::{to_array, to_frame};
 use chrono::NaiveDate;
-use polars::prelude::{Column, DataFrame, Expr, IntoLazy, JoinArgs, JoinType, col, len, lit};
+use polars::prelude::{
+    Column, DataFrame, DataType as PolarsType, Expr, IntoLazy, JoinArgs, JoinType, col, len, lit,
+};
 use std::collections::{BTreeMap, BTreeSet};
 
-/// The filled cells of a dataset with all their margins, the records that made them, and the
-/// snapshots that hold these.
+/// The filled cells of a dataset.
+pub struct Aggregated {
+    /// Value of each crossing of the finest codes.
+    pub inner: BTreeMap<Vec<String>, u64>,
+    /// Records that made them.
+    pub counts: Counts,
+    /// Snapshots that hold these.
+    pub sources: Vec<String>,
+    /// State of the population: day of the last delivery among them.
+    pub state: String,
+    /// The latest school year.
+    pub year: String,
+}
+
+/// Counts a dataset.
 ///
 /// # Errors
 /// When the store fails.
-pub fn aggregate(store: &Store, dataset: &Dataset, date: NaiveDate) -> Result<(Cube, Counts, Vec<String>)> {
+pub fn aggregate(store: &Store, dataset: &Dataset, date: NaiveDate) -> Result<Aggregated> {
     let all = store.ledger.snapshots(&dataset.table)?;
     let mut current = current(&all, dataset.snapshot, date);
     if dataset.latest_year_only {
@@ -39,8 +53,14 @@ pub fn aggregate(store: &Store, dataset: &Dataset, date: NaiveDate) -> Result<(C
         counted += reduce(store, dataset, (emitter, year), &parts, date, &mut cells)?;
     }
     let counts = Counts { read: total, accepted: counted, excluded: total - counted, ..Counts::default() };
-    let sources = current.iter().map(|s| s.path.clone()).collect();
-    Ok((Cube::with_totals(dataset.dimension_names().len(), &cells), counts, sources))
+    let last = |f: fn(&Snapshot) -> &String| current.iter().map(|s| f(s)).max().cloned().unwrap_or_default();
+    Ok(Aggregated {
+        inner: cells,
+        counts,
+        sources: current.iter().map(|s| s.path.clone()).collect(),
+        state: last(|s| &s.delivery_date),
+        year: last(|s| &s.annee_scolaire),
+    })
 }
 
 fn reduce(
@@ -61,7 +81,8 @@ fn reduce(
             .filter(|c| !brought.iter().any(|b| b.as_str() == *c)),
     );
     columns.extend(dataset.join.iter().map(|j| j.left.as_str()));
-    columns.extend(dataset.measure.column.iter().chain(dataset.exclude.keys()).map(String::as_str));
+    let filters = dataset.exclude.keys().chain(dataset.only.keys());
+    columns.extend(dataset.measure.column.iter().chain(filters).map(String::as_str));
     // The school year is in the path, not in the file.
     let columns: Vec<&str> = columns.into_iter().filter(|c| *c != "annee_scolaire").collect();
     let Some(frame) = load(store, parts, &columns)? else { return Ok(0) };
@@ -72,8 +93,14 @@ fn reduce(
     let mut records = frame.lazy().group_by_stable(keys).agg(others);
     for (column, values) in &dataset.exclude {
         for value in values {
-            records = records.filter(col(column.as_str()).neq_missing(lit(value.as_str())));
+            let text = col(column.as_str()).cast(PolarsType::String);
+            records = records.filter(text.neq_missing(lit(value.as_str())));
         }
+    }
+    for (column, values) in &dataset.only {
+        let text = || col(column.as_str()).cast(PolarsType::String);
+        let any = values.iter().map(|v| text().eq_missing(lit(v.as_str()))).reduce(Expr::or);
+        records = records.filter(any.unwrap_or(lit(false)));
     }
     if let Some(join) = &dataset.join {
         let other = store.ledger.snapshots(&join.table)?;
@@ -98,7 +125,9 @@ fn reduce(
     }
     let records = records.collect()?;
     let counted = records.height() as u64;
-    let by: Vec<Expr> = dataset.dimensions.iter().map(|d| col(d.column.as_str())).collect();
+    // Two dimensions may be of one column.
+    let by: BTreeSet<&str> = dataset.dimensions.iter().map(|d| d.column.as_str()).collect();
+    let by: Vec<Expr> = by.into_iter().map(col).collect();
     let value = match (dataset.measure.kind, &dataset.measure.column) {
         (MeasureKind::Sum, Some(column)) => col(column.as_str()).sum(),
         _ => len() * lit(1_i64),
@@ -138,9 +167,11 @@ fn add(frame: &DataFrame, dataset: &Dataset, cells: &mut BTreeMap<Vec<String>, u
     let values = array("_value", &DataType::Int64)?;
     let values = values.as_primitive::<Int64Type>();
     for row in 0..values.len() {
-        let codes =
-            dimensions.iter().map(|d| if d.is_valid(row) { safe_code(d.value(row)) } else { "_Z".into() });
-        let codes: Vec<String> = codes.collect();
+        let code = |(array, d): (&&StringArray, &Dimension)| match array.is_valid(row) {
+            true => safe_code(first(array.value(row), d.prefix)),
+            false => "_Z".into(),
+        };
+        let codes: Vec<String> = dimensions.iter().zip(&dataset.dimensions).map(code).collect();
         let value = u64::try_from(values.value(row))
             .map_err(|_| Error::Corrupt(format!("jeu {} : valeur négative", dataset.name)))?;
         if value > 0 {
@@ -148,6 +179,12 @@ fn add(frame: &DataFrame, dataset: &Dataset, cells: &mut BTreeMap<Vec<String>, u
         }
     }
     Ok(())
+}
+
+/// The first characters of a code.
+fn first(code: &str, characters: Option<usize>) -> &str {
+    let end = characters.and_then(|n| code.char_indices().nth(n)).map_or(code.len(), |(i, _)| i);
+    code.get(..end).unwrap_or(code)
 }
 
 /// A code that no spreadsheet takes for a formula and no reader for a total (OWASP: CSV injection).

@@ -1,6 +1,7 @@
 //! A dataset is data: one TOML file says what is counted, along which dimensions, how protected.
 
 use crate::contract::{ColumnType, Contract, Personal, fault_at, toml_file};
+use crate::disclosure::policy::{Insiders, Policy, Zeros};
 use crate::error::{ConfigFault, Error, Result};
 use serde::Deserialize;
 use std::collections::BTreeMap;
@@ -25,10 +26,14 @@ pub struct Dataset {
     pub dimensions: Vec<Dimension>,
     /// Rows left out: column → values.
     pub exclude: BTreeMap<String, Vec<String>>,
+    /// Rows kept: column → values.
+    pub only: BTreeMap<String, Vec<String>>,
     /// What is counted.
     pub measure: Measure,
-    /// Cells of fewer contributors are masked.
-    pub threshold: Option<u64>,
+    /// How persons are protected; none where nobody is counted.
+    pub protection: Option<Protection>,
+    /// Who is counted: publications of one population are audited together.
+    pub population: String,
     /// Columns that identify a record of the table: a later delivery of the same one replaces it.
     pub key: Vec<String>,
     /// Whether a delivery replaces the ones before it in its school year.
@@ -57,6 +62,8 @@ pub struct Dimension {
     pub name: String,
     /// Column.
     pub column: String,
+    /// First characters that are the code (3 of a UAI: its département; 7 of a day: its month).
+    pub prefix: Option<usize>,
     /// Title.
     pub title: String,
     /// Coarser dimension of the same hierarchy.
@@ -106,9 +113,13 @@ struct Head {
     description: String,
     table: Spanned<String>,
     years: Years,
+    population: Option<String>,
     /// Rows left out: column → values (a total that the table holds beside its parts).
     #[serde(default)]
     exclude: BTreeMap<String, Vec<String>>,
+    /// Rows kept: column → values.
+    #[serde(default)]
+    only: BTreeMap<String, Vec<String>>,
 }
 
 #[derive(Deserialize, PartialEq)]
@@ -118,10 +129,75 @@ enum Years {
     All,
 }
 
-#[derive(Deserialize)]
+/// A dated policy of protection, by masking.
+#[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
-struct Protection {
-    threshold: Spanned<u64>,
+pub struct Protection {
+    /// Name under which it is cited.
+    policy: Option<String>,
+    /// Day from which it holds.
+    since: Option<String>,
+    /// A cell of fewer persons is masked.
+    threshold: Spanned<u32>,
+    /// Every masked cell stays unknown by this much.
+    #[serde(default = "width")]
+    width: u32,
+    /// Sensitive columns that this policy allows as dimensions; each must be among `attributes`.
+    #[serde(default)]
+    sensitive: Vec<String>,
+    /// Dimensions of which a group that falls whole into one code is protected.
+    #[serde(default)]
+    attributes: Vec<String>,
+    /// Whether zeros may be masked.
+    #[serde(default = "zeros")]
+    zeros: Zeros,
+    /// Who attacks with what he knows of himself.
+    #[serde(default = "insiders")]
+    insiders: Insiders,
+    /// What to do when an earlier publication and this one say too much together.
+    #[serde(default)]
+    pub conflict: Conflict,
+}
+
+/// What to do when publications of a population say too much together.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Conflict {
+    /// Nothing leaves; a person chooses among what is proposed.
+    #[default]
+    Refuse,
+    /// What was masked stays masked, and what a subtraction would tell is masked too.
+    KeepMasks,
+}
+
+fn width() -> u32 {
+    2
+}
+
+fn zeros() -> Zeros {
+    Zeros::Published
+}
+
+fn insiders() -> Insiders {
+    Insiders::Singletons
+}
+
+impl Protection {
+    /// The policy.
+    pub fn policy(&self) -> Policy {
+        let threshold = *self.threshold.get_ref();
+        Policy {
+            name: self.policy.clone().unwrap_or_else(|| format!("seuil-{threshold}")),
+            since: self.since.clone().unwrap_or_default(),
+            threshold,
+            width: self.width,
+            dominance: None,
+            p_percent: None,
+            attributes: self.attributes.clone(),
+            zeros: self.zeros,
+            insiders: self.insiders,
+        }
+    }
 }
 
 /// Columns that tell the records of one school year apart: the year itself is in the path.
@@ -176,7 +252,12 @@ impl Dataset {
             need(other, &join.right);
             brought.iter().for_each(|c| need(other, c));
         }
-        raw.measure.column.iter().chain(raw.dataset.exclude.keys()).for_each(|c| need(own, c));
+        raw.measure
+            .column
+            .iter()
+            .chain(raw.dataset.exclude.keys())
+            .chain(raw.dataset.only.keys())
+            .for_each(|c| need(own, c));
         let published: Vec<&str> =
             raw.dimension.iter().map(|d| d.name.as_str()).chain([raw.measure.name.as_str()]).collect();
         for (i, name) in published.iter().enumerate() {
@@ -187,27 +268,40 @@ impl Dataset {
         for d in &raw.dimension {
             let spec = [own, other].into_iter().flatten().find_map(|c| c.columns.get(c.column(&d.column)?));
             if let Some(spec) = spec {
-                if matches!(spec.personal, Personal::Direct | Personal::Sensitive) {
+                let allowed =
+                    |p: &Protection| p.sensitive.contains(&d.column) && p.attributes.contains(&d.name);
+                let named = raw.protection.as_ref().is_some_and(allowed);
+                if spec.personal == Personal::Sensitive && !named {
                     fault(
                         at,
                         format!(
-                            "« {} » désigne une personne ou la décrit : elle ne peut pas être publiée",
+                            "« {} » est sensible : la politique doit la nommer (sensitive) et protéger sa dimension (attributes)",
                             d.column
                         ),
                     );
                 }
-                if !matches!(spec.kind, ColumnType::Text | ColumnType::Date) {
+                if spec.personal == Personal::Direct {
+                    fault(
+                        at,
+                        format!("« {} » désigne une personne : elle ne peut pas être publiée", d.column),
+                    );
+                }
+                use ColumnType as T;
+                if !matches!(spec.kind, T::Text | T::Date | T::Boolean | T::Integer) {
                     fault(
                         at,
                         format!(
-                            "« {} » n'est ni un texte ni une date : elle ne peut pas être une dimension",
+                            "« {} » n'est ni un texte, ni une date, ni un entier, ni une marque : elle ne peut pas être une dimension",
                             d.column
                         ),
                     );
                 }
             }
-            if d.coarser.as_ref().is_some_and(|c| !published.contains(&c.as_str()) || *c == d.name) {
-                fault(at, format!("« {} » : coarser nomme une dimension de ce jeu", d.name));
+        }
+        for (i, d) in raw.dimension.iter().enumerate() {
+            let before = i.checked_sub(1).and_then(|b| raw.dimension.get(b)).map(|b| &b.name);
+            if d.coarser.is_some() && d.coarser.as_ref() != before {
+                fault(at, format!("« {} » : coarser nomme la dimension écrite juste avant", d.name));
             }
         }
         if let Some(column) = &raw.measure.column {
@@ -239,14 +333,17 @@ impl Dataset {
             fault(at, "au moins une [[dimension]] est nécessaire".into());
         }
         if let Some(protection) = &raw.protection {
-            if *protection.threshold.get_ref() < 2 {
-                fault(protection.threshold.span().start, "seuil : au moins 2".into());
+            if let Err(e) = protection.policy().validate() {
+                fault(protection.threshold.span().start, e.to_string());
+            }
+            for name in protection.attributes.iter().filter(|n| !published.contains(&n.as_str())) {
+                fault(
+                    protection.threshold.span().start,
+                    format!("« {name} » n'est pas une dimension de ce jeu"),
+                );
             }
             if raw.measure.kind == MeasureKind::Sum {
                 fault(protection.threshold.span().start, "le seuil porte sur un nombre d'enregistrements : une somme ne dit pas combien de personnes la font ; prenez la mesure « count »".into());
-            }
-            if raw.dimension.len() != 2 {
-                fault(protection.threshold.span().start, "la protection par seuil demande exactement deux dimensions : au-delà, la preuve qu'aucune cellule ne se recalcule n'est pas encore faite".into());
             }
         } else if [own, other]
             .into_iter()
@@ -269,11 +366,25 @@ impl Dataset {
             join: raw.join,
             dimensions: raw.dimension,
             exclude: raw.dataset.exclude,
+            only: raw.dataset.only,
             measure: raw.measure,
-            threshold: raw.protection.map(|p| p.threshold.into_inner()),
+            population: raw.dataset.population.unwrap_or_else(|| own.name.clone()),
+            protection: raw.protection,
             key: key(own),
             snapshot: own.snapshot,
         })
+    }
+
+    /// Columns of each hierarchy, coarse before fine.
+    pub fn chains(&self) -> Vec<Vec<usize>> {
+        let mut chains: Vec<Vec<usize>> = Vec::new();
+        for (i, d) in self.dimensions.iter().enumerate() {
+            match chains.last_mut().filter(|_| d.coarser.is_some()) {
+                Some(chain) => chain.push(i),
+                None => chains.push(vec![i]),
+            }
+        }
+        chains
     }
 
     /// Names of all dimensions, in published order.

@@ -1,22 +1,28 @@
 //! Open data: aggregate, protect, audit, publish. Nothing else of the store may leave.
 
 mod aggregate;
-mod audit;
 mod dataset;
+mod earlier;
 mod protect;
 mod publish;
 mod table;
 
-pub use audit::{Interval, intervals, is_safe};
-pub use dataset::Dataset;
+pub use dataset::{Conflict, Dataset};
 pub use table::{Cell, Cube, TOTAL};
 
+use crate::disclosure::audit::Limits;
+use crate::disclosure::joint::{refusal, review};
+use crate::disclosure::proof_file::ProofFile;
+use crate::disclosure::propose::{Candidate, Proposal, propose, settle};
+use crate::disclosure::table::Tables;
 use crate::error::{Error, Result};
-use crate::french::count;
 use crate::journal::NewEntry;
 use crate::run::{Counts, Run, Said};
 use crate::store::{Publication, Store, files};
 use chrono::NaiveDate;
+use dataset::Protection;
+use protect::Protected;
+use publish::Edition;
 use serde_json::json;
 use std::path::{Path, PathBuf};
 
@@ -26,8 +32,8 @@ pub struct Extracted {
     pub package: PathBuf,
     /// Digest of `data.csv`: what decides whether a version is new.
     pub data_digest: String,
-    /// Intervals of the masked cells; never leaves.
-    pub certificate: serde_json::Value,
+    /// Proof that masked cells stay in doubt; never leaves.
+    pub certificate: ProofFile,
     /// Source records read, and those counted in the result.
     pub counts: Counts,
     /// Cells, and how many are masked.
@@ -39,7 +45,8 @@ pub struct Extracted {
 /// Aggregates, protects, audits and writes a dataset into `folder`.
 ///
 /// # Errors
-/// [`Error::Refused`] when the audit finds a cell that can be computed back: nothing is written.
+/// [`Error::Refused`] when a cell could be computed back, from this publication or with earlier ones
+/// of the same population.
 pub fn build(
     store: &Store,
     dataset: &Dataset,
@@ -47,38 +54,66 @@ pub fn build(
     version: &str,
     folder: &Path,
 ) -> Result<Extracted> {
-    let (mut cube, counts, sources) = aggregate::aggregate(store, dataset, date)?;
-    let mut certificate = json!({"dataset": dataset.name, "version": version, "masked": []});
-    if let Some(threshold) = dataset.threshold {
-        protect::protect(&mut cube, threshold)?;
-        let found = intervals(&cube)?;
-        let exposed = found.iter().filter(|i| !is_safe(i, threshold)).count();
-        if exposed > 0 {
-            return Err(Error::Refused {
-                code: "DISCLOSURE_AUDIT",
-                message: format!(
-                    "{} à partir de ce qui serait publié ; rien n'est publié : publiez moins de croisements",
-                    count(
-                        exposed as u64,
-                        "cellule masquée pourrait être déduite",
-                        "cellules masquées pourraient être déduites"
-                    )
-                ),
-            });
+    let mut counted = aggregate::aggregate(store, dataset, date)?;
+    protect::with_zeros(dataset, &mut counted.inner)?;
+    let mut cube = Cube::with_totals(dataset.chains(), &counted.inner);
+    // The cohorts of another school year are other persons.
+    let year = if dataset.latest_year_only { format!(" {}", counted.year) } else { String::new() };
+    let population = format!("{}{year}", dataset.population);
+    let edition = Edition { version, population: &population, state: &counted.state };
+    let protected = match dataset.protection.as_ref().filter(|_| !cube.cells.is_empty()) {
+        Some(protection) => {
+            let tables = protect::tables(dataset, &counted.inner)?;
+            Some(with_earlier(store, dataset, protection, &edition, tables)?)
         }
-        certificate =
-            json!({"dataset": dataset.name, "version": version, "threshold": threshold, "masked": found});
+        None => None,
+    };
+    if let Some(protected) = &protected {
+        protected.mask(&mut cube, &dataset.dimension_names());
     }
-    let data_digest = publish::write_package(dataset, &cube, version, folder)?;
+    let written = publish::write_package(dataset, &cube, &edition, folder)?;
+    let certificate = protect::prove(dataset, protected.as_ref(), &written)?;
     let masked = cube.cells.iter().filter(|c| c.masked).count();
     Ok(Extracted {
         package: folder.to_path_buf(),
-        data_digest,
+        data_digest: written.digest.to_string(),
         certificate,
-        counts,
+        counts: counted.counts,
         cells: (cube.cells.len(), masked),
-        sources,
+        sources: counted.sources,
     })
+}
+
+/// Protects a table, then looks at it together with everything published of its population.
+fn with_earlier(
+    store: &Store,
+    dataset: &Dataset,
+    protection: &Protection,
+    edition: &Edition<'_>,
+    tables: Tables,
+) -> Result<Protected> {
+    let (policy, limits) = (protection.policy(), Limits::default());
+    let alone = protect::protect(&policy, tables)?;
+    let earlier = earlier::earlier(store, edition.population)?;
+    let name = format!("{} {}", dataset.name, edition.version);
+    let candidate = Candidate {
+        name: &name,
+        population: edition.population,
+        state: edition.state,
+        tables: &alone.tables,
+    };
+    let release = candidate.release(&alone.suppression.masked, &policy);
+    let findings = review(&release, &earlier, policy.uniform(), &limits)?;
+    if findings.is_empty() {
+        return Ok(alone);
+    }
+    if protection.conflict == Conflict::KeepMasks
+        && let Some(suppression) = settle(&candidate, &policy, &earlier, &limits)?
+    {
+        return Ok(Protected::of(&policy, alone.tables, suppression));
+    }
+    let proposals = propose(&candidate, None, &policy, &earlier, &limits)?;
+    Err(refusal(&findings, &proposals.iter().map(Proposal::text).collect::<Vec<_>>()))
 }
 
 /// The extract step: every dataset, published when its data changed.
@@ -86,10 +121,12 @@ pub fn build(
 /// # Errors
 /// When the store fails, or an audit refuses.
 pub fn extract(run: &mut Run<'_>) -> Result<Said> {
-    let datasets = &run.rulebook.datasets;
+    // The most detailed first: what they mask, those that say less about the same persons mask too.
+    let mut datasets: Vec<&Dataset> = run.rulebook.datasets.iter().collect();
+    datasets.sort_by_key(|d| (std::cmp::Reverse(d.dimensions.len()), &d.name));
     let (mut total, mut outputs, mut details) = (Counts::default(), Vec::new(), Vec::new());
     let mut gated = false;
-    for (i, dataset) in datasets.iter().enumerate() {
+    for (i, dataset) in datasets.iter().copied().enumerate() {
         let version = free_version(run, dataset)?;
         let work = run.store.work_dir(&format!("extract-{}", dataset.name))?;
         let built = match build(run.store, dataset, run.date, &version, &work.join("package")) {
@@ -143,11 +180,8 @@ fn free_version(run: &Run<'_>, dataset: &Dataset) -> Result<String> {
 
 fn publish_version(run: &mut Run<'_>, dataset: &Dataset, version: &str, built: &Extracted) -> Result<String> {
     let path = format!("publications/{}/{version}", dataset.name);
-    let mut certificate =
-        serde_json::to_string_pretty(&built.certificate).map_err(|e| Error::Write(e.to_string()))?;
-    certificate.push('\n');
     let aside = built.package.with_file_name("certificate");
-    files::write_atomic(&aside.join("audit.json"), certificate.as_bytes())?;
+    files::write_atomic(&aside.join("certificate.json"), &built.certificate.to_bytes()?)?;
     let proof = format!("certificates/{}/{version}", dataset.name);
     run.store.publish(&[(aside, proof), (built.package.clone(), path.clone())])?;
     let row = Publication {

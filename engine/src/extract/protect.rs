@@ -1,158 +1,204 @@
-//! Suppression in a table of two dimensions with all its margins.
-//!
-//! The equations of such a table are those of a flow: every row, every column and the two totals
-//! are nodes, every cell an edge, and "cells add up to margins" says that what enters a node leaves
-//! it. Changing a masked cell without changing any published number is sending flow around a cycle
-//! of masked cells. So, for each cell under the threshold, the cheapest cycle through it is masked
-//! that lets it rise to the threshold: what a reader can infer then reaches from 1 to at least the
-//! threshold. Source: Fischetti and Salazar, two-dimensional case; INSEE, manuel de protection des
-//! tableaux (secondary secret).
+//! From the cells of a dataset to what may leave: what to mask, and the proof that it is enough.
 
-use super::table::{Cube, TOTAL};
+use super::dataset::{Dataset, Protection};
+use super::table::Cube;
+use crate::disclosure::certificate::Certificate;
+use crate::disclosure::certify;
+use crate::disclosure::policy::{Insiders, Policy, Zeros};
+use crate::disclosure::proof_file::{ProofFile, Proven};
+use crate::disclosure::published_csv::PublishedTable;
+use crate::disclosure::release::Key;
+use crate::disclosure::suppress::{Imposed, Suppression, suppress};
+use crate::disclosure::table::{Dimension, Record, Spec, Tables};
 use crate::error::{Error, Result};
-use std::cmp::Reverse;
-use std::collections::{BTreeMap, BinaryHeap};
+use crate::french::count;
+use std::collections::{BTreeMap, BTreeSet};
 
-/// A cell as an edge between two nodes.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct Edge {
-    pub from: usize,
-    pub to: usize,
+/// Cells of a dataset that counts persons, and what is masked of them.
+pub struct Protected {
+    /// The cells as one system.
+    pub tables: Tables,
+    /// What is masked.
+    pub suppression: Suppression,
+    certificate: Certificate,
 }
 
-/// Nodes: rows, then columns, then the row of totals, then the column of totals.
-pub(super) struct Graph {
-    pub nodes: usize,
-    /// One edge per cell of the cube, in its order.
-    pub edges: Vec<Edge>,
-}
+/// Combinations that a dataset may list with their zeros.
+const DENSE_MAX: usize = 2_000_000;
 
-impl Graph {
-    pub(super) fn of(cube: &Cube) -> Result<Self> {
-        if cube.dimensions != 2 {
-            return Err(Error::Usage("la protection des tableaux vaut pour deux dimensions".into()));
-        }
-        let mut ids: [BTreeMap<&str, usize>; 2] = [BTreeMap::new(), BTreeMap::new()];
-        let mut codes = Vec::with_capacity(cube.cells.len());
-        for cell in &cube.cells {
-            let [a, b] = cell.codes.as_slice() else {
-                return Err(Error::Corrupt("cellule sans deux codes".into()));
-            };
-            codes.push((a.as_str(), b.as_str()));
-            ids[0].entry(a).or_default();
-            ids[1].entry(b).or_default();
-        }
-        // Numbers in the order of the codes: the same table gives the same graph.
-        let mut next = 0;
-        for side in &mut ids {
-            for id in side.values_mut() {
-                *id = next;
-                next += 1;
-            }
-        }
-        let [rows, columns] = &ids;
-        let node = |side: &BTreeMap<&str, usize>, code: &str| side.get(code).copied().unwrap_or(0);
-        let edges = codes
-            .into_iter()
-            .map(|(a, b)| {
-                let (row, column) = (node(rows, a), node(columns, b));
-                match (a == TOTAL, b == TOTAL) {
-                    // What a row holds comes from the column of totals and goes to the columns.
-                    (false, false) => Edge { from: row, to: column },
-                    (false, true) => Edge { from: column, to: row },
-                    // What a column holds goes to the row of totals.
-                    (true, false) => Edge { from: column, to: row },
-                    (true, true) => Edge { from: row, to: column },
-                }
-            })
-            .collect();
-        Ok(Graph { nodes: next, edges })
-    }
-}
-
-/// Masks every cell under `threshold`, and the cheapest others that protect them.
+/// Where zeros may be masked, they are cells like the others: every combination is listed.
 ///
 /// # Errors
-/// When a cell cannot be protected: the table must not be published.
-pub fn protect(cube: &mut Cube, threshold: u64) -> Result<()> {
-    let graph = Graph::of(cube)?;
-    let mut primary: Vec<usize> = Vec::new();
-    for (i, cell) in cube.cells.iter_mut().enumerate() {
-        if cell.value < threshold {
-            cell.masked = true;
-            primary.push(i);
-        }
+/// [`Error::Refused`] when they are too many.
+pub fn with_zeros(dataset: &Dataset, inner: &mut BTreeMap<Vec<String>, u64>) -> Result<()> {
+    if dataset.protection.as_ref().is_none_or(|p| p.policy().zeros == Zeros::Published) || inner.is_empty() {
+        return Ok(());
     }
-    // Large rises first: the cycles they open often serve the others.
-    primary.sort_by_key(|i| (cube.cells.get(*i).map_or(0, |c| c.value), *i));
-    for target in primary {
-        let rise = threshold - cube.cells.get(target).map_or(0, |c| c.value);
-        let Some(path) = cheapest_cycle(cube, &graph, target, rise) else {
-            return Err(Error::Refused {
-                code: "DISCLOSURE_UNPROTECTABLE",
-                message: "une petite cellule ne peut pas être protégée dans ce tableau : publiez moins de croisements".into(),
-            });
-        };
-        for i in path {
-            if let Some(cell) = cube.cells.get_mut(i) {
-                cell.masked = true;
+    let leaves: Vec<(Vec<usize>, BTreeSet<Vec<String>>)> = dataset
+        .chains()
+        .into_iter()
+        .map(|chain| {
+            let of = |codes: &Vec<String>| chain.iter().filter_map(|c| codes.get(*c).cloned()).collect();
+            let found = inner.keys().map(of).collect();
+            (chain, found)
+        })
+        .collect();
+    let size = leaves.iter().fold(1_usize, |n, (_, l)| n.saturating_mul(l.len()));
+    if size > DENSE_MAX {
+        return Err(Error::Refused {
+            code: "TOO_MANY_ZEROS",
+            message: format!("{size} combinaisons à lister avec leurs zéros : publiez moins de croisements"),
+        });
+    }
+    let mut all = vec![vec![String::new(); dataset.dimensions.len()]];
+    for (chain, codes) in &leaves {
+        let mut next = Vec::with_capacity(all.len() * codes.len());
+        for (key, leaf) in all.iter().flat_map(|key| codes.iter().map(move |leaf| (key, leaf))) {
+            let mut key: Vec<String> = key.clone();
+            for (column, code) in chain.iter().zip(leaf) {
+                if let Some(place) = key.get_mut(*column) {
+                    place.clone_from(code);
+                }
             }
+            next.push(key);
         }
+        all = next;
+    }
+    for key in all {
+        inner.entry(key).or_default();
     }
     Ok(())
 }
 
-/// What masking a cell costs: nothing if it is masked already, else what readers lose; totals are
-/// worth more than what they add up.
-fn cost(cube: &Cube, i: usize) -> u64 {
-    cube.cells.get(i).map_or(u64::MAX / 4, |c| {
-        let totals = c.codes.iter().filter(|k| *k == TOTAL).count();
-        match (c.masked, totals) {
-            (true, _) => 0,
-            (false, 0) => 1 + c.value,
-            (false, 1) => 1_000_000 + c.value,
-            (false, _) => 1_000_000_000,
-        }
-    })
+/// Builds the system of cells of a dataset.
+///
+/// # Errors
+/// [`Error::Refused`] `HIERARCHY` when a code comes under two others.
+pub fn tables(dataset: &Dataset, inner: &BTreeMap<Vec<String>, u64>) -> Result<Tables> {
+    let names = dataset.dimension_names();
+    let chains = dataset.chains();
+    let dimensions: Vec<Dimension> =
+        chains.iter().map(|chain| dimension(&names, chain, inner)).collect::<Result<_>>()?;
+    let nodes: Vec<BTreeMap<&str, u32>> = dimensions.iter().map(Dimension::nodes).collect();
+    let mut records = Vec::with_capacity(inner.len());
+    for (codes, value) in inner {
+        let leaf = |(chain, nodes): (&Vec<usize>, &BTreeMap<&str, u32>)| {
+            nodes.get(codes.get(*chain.last()?)?.as_str()).copied()
+        };
+        let leaves: Option<Vec<u32>> = chains.iter().zip(&nodes).map(leaf).collect();
+        let people = u32::try_from(*value).ok();
+        let (Some(leaves), Some(people)) = (leaves, people) else {
+            return Err(Error::Corrupt(format!("jeu {} : cellule hors de ses dimensions", dataset.name)));
+        };
+        records.push(Record::count(leaves, people));
+    }
+    drop(nodes);
+    Tables::build(vec![Spec { dimensions, records, published: None }], true)
 }
 
-/// The cheapest way back from the end of `target` to its start, such that `rise` more can go round:
-/// cells walked forward rise, cells walked backward fall and must stay at 1 or more.
-fn cheapest_cycle(cube: &Cube, graph: &Graph, target: usize, rise: u64) -> Option<Vec<usize>> {
-    let goal = *graph.edges.get(target)?;
-    let mut out: Vec<Vec<(usize, usize)>> = vec![Vec::new(); graph.nodes];
-    for (i, edge) in graph.edges.iter().enumerate().filter(|(i, _)| *i != target) {
-        out.get_mut(edge.from)?.push((edge.to, i));
-        if cube.cells.get(i)?.value > rise {
-            out.get_mut(edge.to)?.push((edge.from, i));
-        }
-    }
-    let mut best = vec![u64::MAX; graph.nodes];
-    let mut came: Vec<Option<(usize, usize)>> = vec![None; graph.nodes];
-    let mut queue = BinaryHeap::from([Reverse((0_u64, goal.to))]);
-    *best.get_mut(goal.to)? = 0;
-    while let Some(Reverse((spent, node))) = queue.pop() {
-        if node == goal.from {
-            break;
-        }
-        if best.get(node).is_some_and(|b| *b < spent) {
-            continue;
-        }
-        for (next, cell) in out.get(node)? {
-            let total = spent.saturating_add(cost(cube, *cell));
-            if total < *best.get(*next)? {
-                *best.get_mut(*next)? = total;
-                *came.get_mut(*next)? = Some((node, *cell));
-                queue.push(Reverse((total, *next)));
+fn dimension(names: &[&str], chain: &[usize], inner: &BTreeMap<Vec<String>, u64>) -> Result<Dimension> {
+    let levels: Vec<&str> = chain.iter().filter_map(|c| names.get(*c).copied()).collect();
+    let code = |codes: &'_ Vec<String>, c: usize| codes.get(c).cloned().unwrap_or_default();
+    let (name, [column]) = (levels.last().copied().unwrap_or_default(), chain) else {
+        let mut edges: BTreeSet<(String, Option<String>)> = BTreeSet::new();
+        for codes in inner.keys() {
+            let mut parent = None;
+            for column in chain {
+                let own = code(codes, *column);
+                edges.insert((own.clone(), parent.replace(own)));
             }
         }
+        let edges: Vec<(&str, Option<&str>)> =
+            edges.iter().map(|(c, p)| (c.as_str(), p.as_deref())).collect();
+        let name = levels.last().copied().unwrap_or_default();
+        return Dimension::hierarchy(name, &edges).map(|d| d.with_levels(levels)).map_err(|e| {
+            Error::Refused {
+                code: "HIERARCHY",
+                message: format!("{e} : un code ne peut être rangé qu'à un endroit ; publiez ces dimensions sans hiérarchie"),
+            }
+        });
+    };
+    Ok(Dimension::flat(name, inner.keys().map(|codes| code(codes, *column)).collect::<BTreeSet<_>>()))
+}
+
+/// Chooses what to mask and proves it.
+///
+/// # Errors
+/// [`Error::Refused`] `DISCLOSURE_AUDIT` when a cell cannot be protected.
+pub fn protect(policy: &Policy, tables: Tables) -> Result<Protected> {
+    let suppression = suppress(&tables, policy, &Imposed::default())?;
+    if !suppression.unprotected.is_empty() {
+        return Err(Error::Refused {
+            code: "DISCLOSURE_AUDIT",
+            message: format!(
+                "{} à partir de ce qui serait publié ; rien n'est publié : publiez moins de croisements, ou un niveau plus large",
+                count(
+                    suppression.unprotected.len() as u64,
+                    "cellule masquée pourrait être déduite",
+                    "cellules masquées pourraient être déduites"
+                )
+            ),
+        });
     }
-    let mut path = Vec::new();
-    let mut node = goal.from;
-    while node != goal.to {
-        let (before, cell) = (*came.get(node)?)?;
-        path.push(cell);
-        node = before;
+    Ok(Protected::of(policy, tables, suppression))
+}
+
+impl Protected {
+    /// With its proof.
+    pub fn of(policy: &Policy, tables: Tables, suppression: Suppression) -> Self {
+        let published = tables.published(&suppression.masked, policy.floor(&tables));
+        let certificate = certify(&tables, &suppression, &published);
+        Protected { tables, suppression, certificate }
     }
-    Some(path)
+
+    /// Marks the masked cells of the published table.
+    pub fn mask(&self, cube: &mut Cube, names: &[&str]) {
+        let masked: BTreeSet<Key> = (0_u32..)
+            .zip(&self.suppression.masked)
+            .filter(|(_, masked)| **masked)
+            .map(|(cell, _)| self.tables.key(cell))
+            .collect();
+        let keys: Vec<bool> = cube.cells.iter().map(|c| masked.contains(&cube.key(c, names))).collect();
+        cube.cells.iter_mut().zip(keys).for_each(|(cell, masked)| cell.masked = masked);
+    }
+}
+
+/// The certificate of what was written, checked before anything leaves: the figures are those read
+/// back from the files, and the check shares nothing with what chose the masks.
+///
+/// # Errors
+/// [`Error::Refused`] when the proof does not hold.
+pub fn prove(
+    dataset: &Dataset,
+    protected: Option<&Protected>,
+    written: &PublishedTable,
+) -> Result<ProofFile> {
+    let policy = dataset.protection.as_ref().map_or_else(nobody, Protection::policy);
+    let proven: Vec<Proven<'_>> = protected
+        .iter()
+        .map(|p| Proven {
+            measure: &dataset.measure.name,
+            tables: &p.tables,
+            suppression: &p.suppression,
+            certificate: &p.certificate,
+        })
+        .collect();
+    let proof = ProofFile::of(written, &policy, &proven)?;
+    proof.check(written, policy.uniform())?;
+    Ok(proof)
+}
+
+/// The policy of figures that count nobody: nothing is masked.
+fn nobody() -> Policy {
+    Policy {
+        name: "aucune personne".into(),
+        since: String::new(),
+        threshold: 2,
+        width: 1,
+        dominance: None,
+        p_percent: None,
+        attributes: Vec::new(),
+        zeros: Zeros::Published,
+        insiders: Insiders::None,
+    }
 }

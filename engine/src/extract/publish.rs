@@ -3,6 +3,7 @@
 
 use super::dataset::Dataset;
 use super::table::Cube;
+use crate::disclosure::published_csv::{self, PublishedTable};
 use crate::domain::Digest;
 use crate::error::{Error, Result};
 use crate::store::{PartWriter, files};
@@ -13,27 +14,41 @@ use serde_json::{Value, json};
 use std::path::Path;
 use std::sync::Arc;
 
-/// Writes the package into `folder`; the digest of `data.csv`.
+/// What a package says of itself besides its dataset.
+pub struct Edition<'a> {
+    /// Version.
+    pub version: &'a str,
+    /// Who is counted.
+    pub population: &'a str,
+    /// State of the population, `yyyy-mm-dd`.
+    pub state: &'a str,
+}
+
+/// Writes the package into `folder`; the table as a reader of the files sees it.
 ///
 /// # Errors
 /// When the disk refuses.
-pub fn write_package(dataset: &Dataset, cube: &Cube, version: &str, folder: &Path) -> Result<String> {
+pub fn write_package(
+    dataset: &Dataset,
+    cube: &Cube,
+    edition: &Edition<'_>,
+    folder: &Path,
+) -> Result<PublishedTable> {
     let csv = csv(dataset, cube)?;
-    let data_digest = Digest::of(&csv).to_string();
     files::write_atomic(&folder.join("data.csv"), &csv)?;
     let parquet_digest = parquet(dataset, cube, &folder.join("data.parquet"))?;
-    let descriptor = descriptor(dataset, version, &csv, &parquet_digest);
+    let descriptor = descriptor(dataset, edition, &csv, &parquet_digest);
     let mut text = serde_json::to_string_pretty(&descriptor).map_err(|e| Error::Write(e.to_string()))?;
     text.push('\n');
     files::write_atomic(&folder.join("datapackage.json"), text.as_bytes())?;
-    files::write_atomic(&folder.join("README.md"), readme(dataset, cube, version).as_bytes())?;
+    files::write_atomic(&folder.join("README.md"), readme(dataset, cube, edition.version).as_bytes())?;
     let mut sums = String::new();
     for name in ["README.md", "data.csv", "data.parquet", "datapackage.json"] {
         let bytes = std::fs::read(folder.join(name)).map_err(|e| Error::io(folder.join(name), e))?;
         sums.push_str(&format!("{}  {name}\n", Digest::of(&bytes)));
     }
     files::write_atomic(&folder.join("SHA256SUMS"), sums.as_bytes())?;
-    Ok(data_digest)
+    published_csv::parse(text.as_bytes(), &csv)
 }
 
 fn status_name(dataset: &Dataset) -> String {
@@ -65,7 +80,7 @@ fn parquet(dataset: &Dataset, cube: &Cube, path: &Path) -> Result<Digest> {
     fields.push(Field::new(&dataset.measure.name, DataType::Int64, true));
     fields.push(Field::new(status_name(dataset), DataType::Utf8, false));
     let schema = Arc::new(Schema::new(fields));
-    let mut columns: Vec<ArrayRef> = (0..cube.dimensions)
+    let mut columns: Vec<ArrayRef> = (0..dataset.dimensions.len())
         .map(|d| {
             Arc::new(StringArray::from_iter_values(
                 cube.cells.iter().map(|c| c.codes.get(d).map_or("", String::as_str)),
@@ -82,7 +97,7 @@ fn parquet(dataset: &Dataset, cube: &Cube, path: &Path) -> Result<Digest> {
     Ok(writer.finish()?.1)
 }
 
-fn descriptor(dataset: &Dataset, version: &str, csv: &[u8], parquet_digest: &Digest) -> Value {
+fn descriptor(dataset: &Dataset, edition: &Edition<'_>, csv: &[u8], parquet_digest: &Digest) -> Value {
     let mut fields: Vec<Value> = dataset
         .dimensions
         .iter()
@@ -91,14 +106,16 @@ fn descriptor(dataset: &Dataset, version: &str, csv: &[u8], parquet_digest: &Dig
                    "cartulaire:role": "dimension", "cartulaire:hierarchy": d.coarser})
         })
         .collect();
+    let zeros = dataset.protection.as_ref().map(|p| p.policy().zeros);
     fields.push(json!({"name": dataset.measure.name, "type": "integer", "title": dataset.measure.title,
-                       "cartulaire:role": "measure", "cartulaire:additive": true}));
+                       "cartulaire:role": "measure", "cartulaire:additive": true, "cartulaire:zeros": zeros}));
     fields.push(json!({"name": status_name(dataset), "type": "string",
                        "title": "Statut : F publié, C masqué (secret statistique)",
                        "constraints": {"required": true, "enum": ["F", "C"]}, "cartulaire:role": "status"}));
     let schema = json!({"fields": fields, "missingValues": [""], "primaryKey": dataset.dimension_names()});
     json!({
-        "name": dataset.name, "title": dataset.title, "description": dataset.description, "version": version,
+        "name": dataset.name, "title": dataset.title, "description": dataset.description, "version": edition.version,
+        "cartulaire:population": edition.population, "cartulaire:state": edition.state,
         "licenses": [{"name": "etalab-2.0", "title": "Licence Ouverte 2.0", "path": "https://www.etalab.gouv.fr/licence-ouverte-open-licence"}],
         "resources": [
             {"name": "data", "path": "data.csv", "profile": "tabular-data-resource", "format": "csv", "mediatype": "text/csv",
@@ -112,15 +129,22 @@ fn descriptor(dataset: &Dataset, version: &str, csv: &[u8], parquet_digest: &Dig
 
 fn readme(dataset: &Dataset, cube: &Cube, version: &str) -> String {
     let masked = cube.cells.iter().filter(|c| c.masked).count();
-    let protection = dataset.threshold.map_or_else(
+    let protection = dataset.protection.as_ref().map_or_else(
         || "Ce jeu ne compte pas de personnes : aucune cellule n'est masquée.".to_owned(),
-        |threshold| {
+        |protection| {
+            let policy = protection.policy();
             format!(
-                "Une cellule de moins de {threshold} personnes est masquée, ainsi que celles qui permettraient de la recalculer \
-                 à partir des totaux. {masked} cellules sur {} sont masquées. Avant la publication, l'intervalle exact que l'on peut \
-                 déduire de chacune à partir de cette version a été calculé : aucune n'est déterminée, et toutes peuvent atteindre {threshold}. \
-                 Le rapprochement avec une autre version ou un autre jeu n'a pas été examiné.",
-                cube.cells.len()
+                "Politique « {} » : une cellule de moins de {} personnes est masquée, ainsi que celles qui permettraient de la \
+                 recalculer à partir des totaux. {masked} cellules sur {} sont masquées. Avant la publication, pour chaque \
+                 cellule masquée, deux tableaux qui s'accordent avec tout ce qui est publié ont été vérifiés : l'un y met {} ou \
+                 plus, et ils diffèrent d'au moins {}. Les autres publications de la même population (« {} ») ont été examinées \
+                 avec celle-ci.",
+                policy.name,
+                policy.threshold,
+                cube.cells.len(),
+                policy.threshold,
+                policy.width,
+                dataset.population
             )
         },
     );

@@ -1,5 +1,6 @@
 //! A published table: cells with totals, as SDMX writes them.
 
+use crate::disclosure::release::Key;
 use std::collections::BTreeMap;
 
 /// The total of a dimension.
@@ -20,28 +21,50 @@ pub struct Cell {
 /// know that they are zero.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Cube {
-    /// Number of dimensions.
-    pub dimensions: usize,
+    /// Columns of each hierarchy, coarse before fine.
+    pub chains: Vec<Vec<usize>>,
     /// Cells.
     pub cells: Vec<Cell>,
 }
 
 impl Cube {
-    /// All margins of the given inner cells.
-    pub fn with_totals(dimensions: usize, inner: &BTreeMap<Vec<String>, u64>) -> Self {
+    /// All margins of the given inner cells: a finer column is a total wherever a coarser one is.
+    pub fn with_totals(chains: Vec<Vec<usize>>, inner: &BTreeMap<Vec<String>, u64>) -> Self {
         let mut all: BTreeMap<Vec<String>, u64> = BTreeMap::new();
         for (codes, value) in inner {
-            for mask in 0..1_usize << dimensions {
-                let key = codes
-                    .iter()
-                    .enumerate()
-                    .map(|(d, code)| if mask >> d & 1 == 1 { TOTAL.to_owned() } else { code.clone() })
-                    .collect();
+            let mut keys = vec![codes.clone()];
+            for chain in &chains {
+                // From the finest: each step replaces one more column.
+                let mut coarser = Vec::new();
+                for mut key in keys {
+                    coarser.push(key.clone());
+                    for column in chain.iter().rev() {
+                        if let Some(code) = key.get_mut(*column) {
+                            TOTAL.clone_into(code);
+                        }
+                        coarser.push(key.clone());
+                    }
+                }
+                keys = coarser;
+            }
+            for key in keys {
                 *all.entry(key).or_default() += value;
             }
         }
         let cells = all.into_iter().map(|(codes, value)| Cell { codes, value, masked: false }).collect();
-        Cube { dimensions, cells }
+        Cube { chains, cells }
+    }
+
+    /// Name of a cell: the finest code of each hierarchy.
+    pub fn key(&self, cell: &Cell, names: &[&str]) -> Key {
+        let fine = |chain: &Vec<usize>| {
+            let filled = |c: &&usize| cell.codes.get(**c).is_some_and(|code| code != TOTAL);
+            let column = *chain.iter().rev().find(filled)?;
+            Some(((*names.get(column)?).to_owned(), cell.codes.get(column)?.clone()))
+        };
+        let mut key: Key = self.chains.iter().filter_map(fine).collect();
+        key.sort_unstable();
+        key
     }
 }
 
@@ -49,18 +72,30 @@ impl Cube {
 mod tests {
     use super::*;
 
+    fn inner(list: &[(&[&str], u64)]) -> BTreeMap<Vec<String>, u64> {
+        list.iter().map(|(codes, n)| (codes.iter().map(|c| (*c).to_owned()).collect(), *n)).collect()
+    }
+
     #[test]
     fn every_margin_is_the_sum_of_its_cells() {
-        let inner = [("a", "x", 3), ("a", "y", 4), ("b", "x", 5)]
-            .into_iter()
-            .map(|(a, b, n)| (vec![a.to_owned(), b.to_owned()], n))
-            .collect();
-        let cube = Cube::with_totals(2, &inner);
+        let cells = inner(&[(&["a", "x"], 3), (&["a", "y"], 4), (&["b", "x"], 5)]);
+        let cube = Cube::with_totals(vec![vec![0], vec![1]], &cells);
         let of = |a: &str, b: &str| cube.cells.iter().find(|c| c.codes == [a, b]).map(|c| c.value);
         assert_eq!(cube.cells.len(), 3 + 2 + 2 + 1);
         assert_eq!(
             (of("a", TOTAL), of(TOTAL, "x"), of(TOTAL, TOTAL), of("b", "y")),
             (Some(7), Some(8), Some(12), None)
         );
+    }
+
+    #[test]
+    fn a_school_has_no_cell_apart_from_its_departement() {
+        let cells = inner(&[(&["d1", "u1", "F"], 3), (&["d1", "u2", "F"], 4), (&["d2", "u3", "M"], 5)]);
+        let cube = Cube::with_totals(vec![vec![0, 1], vec![2]], &cells);
+        // (3 schools + 2 départements + all) by (own sex + all), and all by the other sex.
+        assert_eq!(cube.cells.len(), 3 * 2 + 2 * 2 + 3);
+        assert!(cube.cells.iter().all(|c| c.codes[0] != TOTAL || c.codes[1] == TOTAL));
+        let cell = &cube.cells.iter().find(|c| c.codes == ["d1", "u2", TOTAL]).unwrap();
+        assert_eq!(cube.key(cell, &["departement", "uai", "sexe"]), [("uai".to_owned(), "u2".to_owned())]);
     }
 }

@@ -1,0 +1,295 @@
+//! All releases of a population as one system, attacked together.
+//!
+//! Cells of one state of the population are shared by name. Two states are linked by differences: one
+//! unknown per cell that both show, adding up like the cells. Where everything printed moved one way,
+//! a reader supposes that all did (nobody came, or nobody left): differences are then at least nil, and
+//! at most what the totals printed leave. Where figures moved both ways, or where one way cannot be,
+//! a difference is at least what would empty the earlier cell.
+//!
+//! Crossings of one state are joined by the cells that they share. That is all that two releases say
+//! together; three that close a circle (A × B, B × C, A × C) say a little more, which is not looked for.
+
+use super::audit::{Interval, Limits, attack};
+use super::policy::Uniform;
+use super::release::{Finding, Key, Reason, Release, label, levels, plain_findings};
+use super::system::{CellId, Known, Published, Relation};
+use crate::error::{Error, Result};
+use foldhash::fast::FixedState;
+use hashbrown::HashMap;
+use std::collections::{BTreeMap, BTreeSet};
+
+/// Cells named in a message.
+const NAMED: usize = 5;
+
+/// Releases joined; the last is the candidate.
+#[derive(Debug, Clone)]
+pub struct Joint {
+    /// The system.
+    pub published: Published,
+    /// What each of its cells is.
+    pub cells: Vec<Meaning>,
+}
+
+/// A cell of the joined system.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Meaning {
+    /// Its name.
+    pub key: Key,
+    /// State of the population, or the earlier of two.
+    pub state: String,
+    /// Change from that state to the candidate's.
+    pub difference: bool,
+}
+
+/// One state of the population: everything published of it.
+#[derive(Default)]
+struct State<'a> {
+    cells: BTreeMap<&'a Key, Known>,
+    crossings: BTreeSet<Vec<&'a str>>,
+    /// By margin and levels of what adds up to it.
+    sums: BTreeMap<(&'a Key, Vec<&'a str>), BTreeSet<&'a Key>>,
+    numbers: HashMap<&'a Key, CellId, FixedState>,
+}
+
+impl<'a> State<'a> {
+    fn add(&mut self, release: &'a Release) {
+        let crossings = release.crossings();
+        let own = release.index();
+        for (key, known) in release.keys.iter().zip(&release.published.cells) {
+            self.cells.entry(key).and_modify(|k| *k = closer(*k, *known)).or_insert(*known);
+        }
+        // What one release lists and another, of the same crossing, leaves out is nil.
+        for (key, known) in &mut self.cells {
+            let here = levels(key);
+            if self.crossings.contains(&here) && !own.contains_key(key) && crossings.contains(&here) {
+                *known = closer(*known, Known::Value(0));
+            }
+        }
+        self.crossings.extend(crossings);
+        for relation in &release.published.relations {
+            let name = |c: CellId| release.keys.get(c as usize);
+            let Some(parent) = name(relation.parent) else { continue };
+            let children: BTreeSet<&Key> = relation.children.iter().filter_map(|c| name(*c)).collect();
+            let Some(first) = children.first() else { continue };
+            self.sums.entry((parent, levels(first))).or_default().extend(children);
+        }
+    }
+
+    /// What is known of a cell, nil when it is not listed where others of its crossing are.
+    fn known(&self, key: &Key) -> Option<Known> {
+        match self.cells.get(key) {
+            Some(Known::Absent { .. }) => None,
+            Some(k) => Some(*k),
+            None => self.crossings.contains(&levels(key)).then_some(Known::Value(0)),
+        }
+    }
+}
+
+/// The sharper of two.
+fn closer(a: Known, b: Known) -> Known {
+    match (a, b) {
+        (Known::Value(_), _) => a,
+        (_, Known::Value(_)) => b,
+        (Known::Masked { floor: x }, Known::Masked { floor: y } | Known::Absent { floor: y })
+        | (Known::Absent { floor: x }, Known::Masked { floor: y }) => Known::Masked { floor: x.max(y) },
+        (Known::Absent { floor: x }, Known::Absent { floor: y }) => Known::Absent { floor: x.max(y) },
+    }
+}
+
+/// How a reader links two states.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Way {
+    Gone,
+    Come,
+    Both,
+}
+
+impl Joint {
+    /// Joins releases of one population; `one_way` lets a reader suppose that all moved as printed
+    /// figures did.
+    pub fn of(releases: &[&Release], one_way: bool) -> Self {
+        let mut states: BTreeMap<&str, State> = BTreeMap::new();
+        for release in releases {
+            states.entry(&release.state).or_default().add(release);
+        }
+        let mut joint =
+            Joint { published: Published { cells: Vec::new(), relations: Vec::new() }, cells: Vec::new() };
+        for (name, state) in &mut states {
+            for (key, known) in &state.cells {
+                state.numbers.insert(key, joint.push(key, name, false, *known));
+            }
+            for ((parent, _), children) in &state.sums {
+                joint.sum(&state.numbers, parent, children);
+            }
+        }
+        if let Some(last) = releases.last()
+            && let Some(now) = states.get(last.state.as_str())
+        {
+            for (name, before) in states.iter().filter(|(n, _)| **n != last.state) {
+                joint.link(name, before, now, one_way);
+            }
+        }
+        joint
+    }
+
+    fn push(&mut self, key: &Key, state: &str, difference: bool, known: Known) -> CellId {
+        self.published.cells.push(known);
+        self.cells.push(Meaning { key: key.clone(), state: state.to_owned(), difference });
+        (self.cells.len() - 1) as CellId
+    }
+
+    fn sum(&mut self, numbers: &HashMap<&Key, CellId, FixedState>, parent: &Key, children: &BTreeSet<&Key>) {
+        let of = |k: &Key| numbers.get(k).copied();
+        if let (Some(parent), Some(children)) = (of(parent), children.iter().map(|c| of(c)).collect()) {
+            self.published.relations.push(Relation { parent, children });
+        }
+    }
+
+    fn link(&mut self, name: &str, before: &State, now: &State, one_way: bool) {
+        let keys: BTreeSet<&Key> = before.cells.keys().chain(now.cells.keys()).copied().collect();
+        let shared: Vec<(&Key, Known, Known)> =
+            keys.into_iter().filter_map(|k| Some((k, before.known(k)?, now.known(k)?))).collect();
+        let changes: Vec<i64> =
+            shared.iter().filter_map(|(_, a, b)| Some(b.value()? - a.value()?)).filter(|d| *d != 0).collect();
+        let way = match (one_way, changes.iter().any(|d| *d < 0), changes.iter().any(|d| *d > 0)) {
+            (false, ..) | (true, true, true) => Way::Both,
+            (true, true, false) => Way::Gone,
+            (true, false, _) => Way::Come,
+        };
+        let most = shared.iter().filter_map(|(_, a, _)| a.value()).max().unwrap_or(0);
+        let mut numbers: HashMap<&Key, CellId, FixedState> = HashMap::default();
+        for (key, a, b) in &shared {
+            let known = match (a.value(), b.value()) {
+                (Some(a), Some(b)) if way == Way::Gone => Known::Value(a - b),
+                (Some(a), Some(b)) => Known::Value(b - a),
+                _ if way != Way::Both => Known::Masked { floor: 0 },
+                // Masked in both: nothing printed says how many there were, but some margin above does.
+                _ => Known::Masked { floor: -a.value().unwrap_or(most) },
+            };
+            let d = self.push(key, name, true, known);
+            numbers.insert(key, d);
+            let mut place = |state: &State, known: Known| match state.numbers.get(*key) {
+                Some(c) => *c,
+                None => self.push(key, name, false, known),
+            };
+            let (old, new) = (place(before, *a), place(now, *b));
+            let (parent, child) = if way == Way::Gone { (old, new) } else { (new, old) };
+            self.published.relations.push(Relation { parent, children: vec![child, d] });
+        }
+        let mut sums: BTreeMap<(&Key, &Vec<&str>), BTreeSet<&Key>> = BTreeMap::new();
+        for ((parent, below), children) in &before.sums {
+            if let Some(others) = now.sums.get(&(*parent, below.clone())) {
+                sums.insert((parent, below), children | others);
+            }
+        }
+        for ((parent, _), children) in sums {
+            self.sum(&numbers, parent, &children);
+        }
+    }
+
+    /// What a reader can compute too closely.
+    ///
+    /// # Errors
+    /// [`Error::Corrupt`] when no table agrees with what is published.
+    pub fn exposed(&self, rule: Uniform, limits: &Limits) -> Result<Vec<(Meaning, Interval)>> {
+        let found = attack(&self.published, limits)?.into_iter().filter_map(|i| {
+            let meaning = self.cells.get(i.cell as usize)?;
+            let safe = if meaning.difference {
+                rule.allows_difference(i.lower, i.upper)
+            } else {
+                i.upper.is_none_or(|u| u >= rule.threshold && u - i.lower >= rule.width)
+            };
+            (!safe).then(|| (meaning.clone(), i))
+        });
+        Ok(found.collect())
+    }
+}
+
+/// Attacks a candidate (a count of people) alone, with each earlier release of its population, and with
+/// all of them. Empty when nothing protected can be computed: it may leave if its certificate holds.
+///
+/// The attack stops where `limits` stop it: it proves danger, the certificate proves safety.
+///
+/// # Errors
+/// [`Error::Corrupt`] when releases that agree cell by cell contradict each other in their additions.
+pub fn review(
+    candidate: &Release,
+    earlier: &[Release],
+    rule: Uniform,
+    limits: &Limits,
+) -> Result<Vec<Finding>> {
+    let linked: Vec<&Release> = earlier.iter().filter(|r| r.population == candidate.population).collect();
+    let mut found: Vec<Finding> = Vec::new();
+    let mut seen: BTreeSet<(String, Key, bool)> = BTreeSet::new();
+    let mut sets: Vec<Vec<&Release>> = vec![vec![candidate]];
+    for release in &linked {
+        let plain = plain_findings(candidate, release, rule);
+        if !plain.iter().any(|f| f.reason == Reason::Contradiction) {
+            sets.push(vec![release, candidate]);
+        }
+        found.extend(plain);
+    }
+    if linked.len() > 1 && sets.len() == linked.len() + 1 {
+        sets.push(linked.iter().copied().chain([candidate]).collect());
+    }
+    for f in found.iter().filter(|f| f.reason == Reason::Difference) {
+        let state = linked.iter().find(|r| f.releases.first() == Some(&r.name)).map(|r| r.state.clone());
+        seen.insert((state.unwrap_or_default(), f.cell.clone(), true));
+    }
+    for set in sets {
+        let exposed = match Joint::of(&set, true).exposed(rule, limits) {
+            // Not all moved one way.
+            Err(Error::Corrupt(_)) => Joint::of(&set, false).exposed(rule, limits)?,
+            found => found?,
+        };
+        for (meaning, interval) in exposed {
+            let known = (meaning.state.clone(), meaning.key.clone(), meaning.difference);
+            if seen.insert(known) {
+                found.push(Finding {
+                    releases: set.iter().map(|r| r.name.clone()).collect(),
+                    cell: meaning.key.clone(),
+                    reason: if meaning.difference { Reason::Difference } else { Reason::Cell },
+                    lower: interval.lower,
+                    upper: interval.upper,
+                });
+            }
+        }
+    }
+    Ok(found)
+}
+
+/// The refusal of a candidate, for people: which releases, which cells, and what to do instead.
+pub fn refusal(findings: &[Finding], remedies: &[String]) -> Error {
+    let mut groups: BTreeMap<(&[String], Reason), Vec<&Finding>> = BTreeMap::new();
+    for f in findings {
+        groups.entry((&f.releases, f.reason)).or_default().push(f);
+    }
+    let mut lines = Vec::new();
+    for ((releases, reason), all) in groups {
+        let names: Vec<String> = releases.iter().map(|r| format!("« {r} »")).collect();
+        let what = match reason {
+            Reason::Unmasked => "une cellule masquée auparavant serait publiée",
+            Reason::AlreadyPublished => "une cellule déjà publiée serait masquée",
+            Reason::Contradiction => "deux chiffres différents pour la même date",
+            Reason::Cell => "une cellule masquée se calcule de trop près",
+            Reason::Difference => "la différence isole quelques personnes",
+        };
+        let cells: Vec<String> = all.iter().take(NAMED).map(|f| label(&f.cell)).collect();
+        let more = if all.len() > NAMED { " ; …" } else { "" };
+        lines.push(format!(
+            "{} : {what}, {} cas : {}{more}",
+            names.join(" et "),
+            all.len(),
+            cells.join(" ; ")
+        ));
+    }
+    let advice = if remedies.is_empty() {
+        "aucune proposition ne passe : publiez moins de croisements".to_owned()
+    } else {
+        format!("possible : {}", remedies.join(" ; "))
+    };
+    Error::Refused {
+        code: "RELEASES_DISCLOSE",
+        message: format!("publication refusée ; {} ; {advice}", lines.join(" ; ")),
+    }
+}

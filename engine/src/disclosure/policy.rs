@@ -1,0 +1,241 @@
+//! Which cells need protection, and how wide the doubt about them must be.
+//!
+//! Thresholds are conventions of each source (INSEE, manuel de protection des tableaux): a policy is
+//! therefore named and dated configuration, never a constant of the program.
+
+use super::system::CellId;
+use super::table::Tables;
+use crate::error::{Error, Result};
+use serde::{Deserialize, Serialize};
+
+/// What readers may suppose of a combination that shows no figure.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Zeros {
+    /// Zeros are published (or left out, which says the same): a masked cell is known to be 1 or more.
+    Published,
+    /// Zeros may be masked like any other cell: a masked cell may be 0.
+    Concealed,
+}
+
+/// Who, among those counted, attacks with what he knows of himself.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Insiders {
+    /// Nobody.
+    None,
+    /// Someone alone in a cell: he knows that figure.
+    Singletons,
+    /// Two people alone in a cell, together: they know it too.
+    Pairs,
+}
+
+/// A protection policy. Amounts are in the unit of the measure, contributors in people.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Policy {
+    /// Name under which it is cited.
+    pub name: String,
+    /// Date from which it holds, `YYYY-MM-DD`.
+    pub since: String,
+    /// A cell with at least one contributor and fewer than this is protected.
+    pub threshold: u32,
+    /// Every masked cell stays unknown by at least this much.
+    pub width: u32,
+    /// A cell whose greatest contributor holds more than this share (%) is protected.
+    pub dominance: Option<u32>,
+    /// A cell whose second contributor can know the greatest within this many % is protected.
+    pub p_percent: Option<u32>,
+    /// Dimensions of which a group that falls whole into one code is protected.
+    pub attributes: Vec<String>,
+    /// Zeros.
+    pub zeros: Zeros,
+    /// Insiders.
+    pub insiders: Insiders,
+}
+
+/// What a reader must be left unable to exclude for one cell.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Requirement {
+    /// The cell.
+    pub cell: CellId,
+    /// Some table that agrees with everything published has this or more.
+    pub at_least: i64,
+    /// And some has this or less.
+    pub at_most: i64,
+}
+
+impl Policy {
+    /// Refuses a policy that could not protect.
+    ///
+    /// # Errors
+    /// [`Error::Usage`], in French.
+    pub fn validate(&self) -> Result<()> {
+        let refuse = |text: &str| Err(Error::Usage(format!("politique « {} » : {text}", self.name)));
+        if self.threshold < 2 {
+            return refuse("le seuil de contributeurs vaut au moins 2");
+        }
+        if self.width == 0 {
+            return refuse("la largeur d'incertitude vaut au moins 1");
+        }
+        if self.dominance.is_some_and(|d| !(1..100).contains(&d)) {
+            return refuse("la part dominante est entre 1 et 99 %");
+        }
+        if self.p_percent.is_some_and(|p| !(1..=100).contains(&p)) {
+            return refuse("p est entre 1 et 100 %");
+        }
+        if !self.attributes.is_empty() && self.zeros == Zeros::Published {
+            return refuse(
+                "un groupe tout entier dans une modalité ne se protège qu'en masquant aussi des zéros : écrivez zeros = \"concealed\"",
+            );
+        }
+        Ok(())
+    }
+
+    /// Least value that a reader supposes of a cell that is not published.
+    pub fn floor(&self, tables: &Tables) -> i64 {
+        i64::from(self.zeros == Zeros::Published && tables.counts)
+    }
+
+    /// The rule that holds for every masked cell of a count, whatever its figure: it can therefore be
+    /// checked, and shown, without telling which cells are small. Readers cannot exclude the threshold,
+    /// nor know the cell within `width`.
+    pub fn uniform(&self) -> Uniform {
+        Uniform { threshold: i64::from(self.threshold), width: i64::from(self.width) }
+    }
+
+    /// Primary cells and what each needs, by cell number. Absent cells need nothing.
+    pub fn requirements(&self, tables: &Tables) -> Vec<Requirement> {
+        let uniform = self.uniform();
+        let mut found: Vec<Requirement> = (0_u32..)
+            .zip(&tables.cells)
+            .filter(|(_, c)| c.published)
+            .filter_map(|(cell, c)| {
+                let v = c.value;
+                let few = c.contributors > 0 && c.contributors < u64::from(self.threshold);
+                let rise = if tables.counts {
+                    few.then(|| uniform.rise(v))
+                } else {
+                    let margins = [
+                        few.then_some(i64::from(self.width)),
+                        self.dominance_margin(v, c.first),
+                        self.p_margin(v, c.first, c.second),
+                    ];
+                    margins.into_iter().flatten().max().map(|m| m.max(i64::from(self.width)))
+                }?;
+                let fall = if tables.counts { 0 } else { rise };
+                Some(Requirement {
+                    cell,
+                    at_least: v.saturating_add(rise),
+                    at_most: v.saturating_sub(fall).max(0),
+                })
+            })
+            .collect();
+        for name in &self.attributes {
+            for cell in tables.whole_groups(name) {
+                // A zero that might not be one is all the doubt there can be.
+                let at_least = if tables.counts { uniform.rise(0) } else { uniform.width };
+                found.push(Requirement { cell, at_least, at_most: 0 });
+            }
+        }
+        found.sort_by_key(|r| (r.cell, -r.at_least));
+        found.dedup_by_key(|r| r.cell);
+        found
+    }
+
+    /// Doubt that hides a dominant contributor: 100 × first / share − value.
+    fn dominance_margin(&self, value: i64, first: i64) -> Option<i64> {
+        let share = i128::from(self.dominance?);
+        let (value, first) = (i128::from(value), i128::from(first));
+        let margin = (first * 100).div_ceil_floor(share) - value;
+        (first * 100 > share * value).then(|| i64::try_from(margin.max(1)).unwrap_or(i64::MAX / 4))
+    }
+
+    /// Doubt that keeps the second contributor from the first: p × first / 100 − what the others add.
+    fn p_margin(&self, value: i64, first: i64, second: i64) -> Option<i64> {
+        let p = i128::from(self.p_percent?);
+        let rest = i128::from(value) - i128::from(first) - i128::from(second);
+        let margin = (p * i128::from(first)).div_ceil_floor(100) - rest;
+        (first > 0 && margin > 0).then(|| i64::try_from(margin).unwrap_or(i64::MAX / 4))
+    }
+}
+
+/// Division that rounds up; the divisor is positive.
+trait DivCeil {
+    fn div_ceil_floor(self, by: i128) -> i128;
+}
+
+impl DivCeil for i128 {
+    fn div_ceil_floor(self, by: i128) -> i128 {
+        -((-self).div_euclid(by))
+    }
+}
+
+/// The rule for every masked cell of a count.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Uniform {
+    /// Some table has this or more.
+    pub threshold: i64,
+    /// Two tables differ by this or more.
+    pub width: i64,
+}
+
+impl Uniform {
+    /// By how much a cell must be able to rise.
+    pub fn rise(self, value: i64) -> i64 {
+        (self.threshold - value).max(self.width)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn policy() -> Policy {
+        Policy {
+            name: "essai".into(),
+            since: "2026-09-01".into(),
+            threshold: 5,
+            width: 2,
+            dominance: Some(85),
+            p_percent: Some(10),
+            attributes: vec![],
+            zeros: Zeros::Published,
+            insiders: Insiders::None,
+        }
+    }
+
+    #[test]
+    fn margins_of_magnitudes_are_those_of_the_handbook() {
+        let p = policy();
+        for (value, first, second, dominance, p_percent) in [
+            (100, 90, 5, Some(6), Some(4)), // 9000/85 = 105.9; 9 − 5
+            (100, 85, 10, None, Some(4)),   // 8.5 → 9 − 5
+            (100, 40, 30, None, None),      // 4 − 30
+            (50, 50, 0, Some(9), Some(5)),  // alone
+            (0, 0, 0, None, None),
+        ] {
+            assert_eq!(p.dominance_margin(value, first), dominance, "{value} {first}");
+            assert_eq!(p.p_margin(value, first, second), p_percent, "{value} {first} {second}");
+        }
+    }
+
+    #[test]
+    fn policies_that_cannot_protect_are_refused() {
+        let bad: [fn(&mut Policy); 5] = [
+            |p| p.threshold = 1,
+            |p| p.width = 0,
+            |p| p.dominance = Some(100),
+            |p| p.p_percent = Some(0),
+            |p| p.attributes.push("boursier".into()),
+        ];
+        for change in bad {
+            let mut p = policy();
+            change(&mut p);
+            assert!(p.validate().is_err());
+        }
+        assert!(policy().validate().is_ok());
+    }
+}

@@ -1,0 +1,479 @@
+//! A published table read back from `data.csv` and `datapackage.json` alone, as any reader has it.
+//!
+//! SDMX conventions: `_T` is the total of a dimension, a measure `m` is empty where `m_statut` is `C`.
+//! Additions are rebuilt from the hierarchies of the descriptor: a margin is the sum of the rows of the
+//! nearest finer level that the table publishes.
+
+mod lexer;
+
+use super::release::{Key, Release};
+use super::slots::Slots;
+use super::system::{CellId, Known, Published, Relation};
+use crate::contract::fault_at;
+use crate::domain::Digest;
+use crate::error::{ConfigFault, Error, IoContext as _, Result};
+use foldhash::fast::FixedState;
+use hashbrown::HashMap;
+use serde::Deserialize;
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
+
+/// The total of a dimension.
+pub const TOTAL: &str = "_T";
+/// Code number of [`TOTAL`].
+const ALL: u32 = 0;
+/// Faults told at once.
+const TOLD: usize = 20;
+
+/// A table as published: cell `i` is the `i`-th row under the header.
+#[derive(Debug, Clone)]
+pub struct PublishedTable {
+    /// Data set.
+    pub name: String,
+    /// Version.
+    pub version: String,
+    /// SHA-256 of `data.csv`.
+    pub digest: Digest,
+    /// The descriptor names another digest: the file changed since it was written.
+    pub altered: bool,
+    /// Names of the cells.
+    pub keys: Vec<Key>,
+    /// Measures, in the order of columns.
+    pub measures: Vec<Measure>,
+}
+
+/// One measure of a table.
+#[derive(Debug, Clone)]
+pub struct Measure {
+    /// Column.
+    pub name: String,
+    /// Its figures add up over dimensions. One that does not (a mean, a rate) has no additions.
+    pub additive: bool,
+    /// Figures and additions.
+    pub published: Published,
+}
+
+impl PublishedTable {
+    /// One measure as a release to join with others.
+    pub fn release(&self, measure: &str, population: &str, state: &str) -> Option<Release> {
+        let found = self.measures.iter().find(|m| m.name == measure)?;
+        Some(Release {
+            name: format!("{} {}", self.name, self.version).trim_end().to_owned(),
+            population: population.to_owned(),
+            state: state.to_owned(),
+            keys: self.keys.clone(),
+            published: found.published.clone(),
+        })
+    }
+}
+
+#[derive(Deserialize)]
+struct Package {
+    name: String,
+    #[serde(default)]
+    version: String,
+    resources: Vec<Resource>,
+}
+
+#[derive(Deserialize)]
+struct Resource {
+    path: String,
+    hash: Option<String>,
+    schema: Option<Schema>,
+}
+
+#[derive(Deserialize)]
+struct Schema {
+    fields: Vec<Field>,
+}
+
+#[derive(Deserialize)]
+struct Field {
+    name: String,
+    #[serde(rename = "type")]
+    kind: String,
+    #[serde(rename = "cartulaire:role")]
+    role: Role,
+    #[serde(rename = "cartulaire:hierarchy")]
+    coarser: Option<String>,
+    #[serde(rename = "cartulaire:additive", default)]
+    additive: bool,
+    /// `concealed`: masked cells may be nil.
+    #[serde(rename = "cartulaire:zeros")]
+    zeros: Option<super::policy::Zeros>,
+}
+
+#[derive(Deserialize, Clone, Copy, PartialEq, Eq)]
+#[serde(rename_all = "lowercase")]
+enum Role {
+    Dimension,
+    Measure,
+    Status,
+}
+
+/// What the columns are.
+struct Layout {
+    names: Vec<String>,
+    /// Columns of each hierarchy, coarse before fine.
+    chains: Vec<Vec<usize>>,
+    /// Column, column of its status, and what the descriptor says of it.
+    measures: Vec<(usize, usize, Field)>,
+    /// Dimension number of each column.
+    dimension: Vec<Option<usize>>,
+    dimensions: Vec<usize>,
+}
+
+/// Reads a publication from its folder.
+///
+/// # Errors
+/// As [`parse`], and when a file cannot be read.
+pub fn read(folder: &Path) -> Result<PublishedTable> {
+    let load = |name: &str| {
+        let path = folder.join(name);
+        std::fs::read(&path).at(&path)
+    };
+    parse(&load("datapackage.json")?, &load("data.csv")?)
+}
+
+/// Reads a publication from the bytes of its two files.
+///
+/// # Errors
+/// [`Error::Config`] with file, line and column of what does not follow the conventions, at most
+/// twenty at once.
+pub fn parse(descriptor: &[u8], data: &[u8]) -> Result<PublishedTable> {
+    let package: Package = serde_json::from_slice(descriptor).map_err(|e| {
+        Error::config(ConfigFault {
+            file: "datapackage.json".into(),
+            line: e.line(),
+            column: e.column(),
+            message: "descripteur illisible : il faut name, resources, et pour chaque champ name, type et cartulaire:role (dimension, measure, status)".into(),
+        })
+    })?;
+    let text = String::from_utf8_lossy(descriptor);
+    let refuse = |near: &str, message: String| {
+        let at = text.find(&format!("\"{near}\"")).unwrap_or(0);
+        Error::config(fault_at("datapackage.json", &text, at, message))
+    };
+    let Some(resource) = package.resources.into_iter().find(|r| r.path == "data.csv") else {
+        return Err(refuse("resources", "aucune ressource « data.csv »".into()));
+    };
+    let digest = Digest::of(data);
+    let altered = resource.hash.is_some_and(|h| h != format!("sha256:{digest}"));
+    let Some(schema) = resource.schema else {
+        return Err(refuse("data.csv", "la ressource n'a pas de schéma".into()));
+    };
+    let layout = layout(schema.fields).map_err(|(near, message)| refuse(&near, message))?;
+    let rows = Rows::read(&layout, data)?;
+    let (keys, relations) = (rows.keys(&layout), rows.relations(&layout)?);
+    let measures = layout
+        .measures
+        .into_iter()
+        .zip(rows.cells)
+        .map(|((_, _, field), mut cells)| {
+            // Where nils are left out, a row that is there is at least one.
+            let concealed = field.zeros.map_or_else(
+                || cells.iter().any(|k| k.value() == Some(0)),
+                |z| z == super::policy::Zeros::Concealed,
+            );
+            if !concealed {
+                for cell in &mut cells {
+                    if let Known::Masked { floor } = cell {
+                        *floor = 1;
+                    }
+                }
+            }
+            let relations = if field.additive { relations.clone() } else { Vec::new() };
+            Measure { name: field.name, additive: field.additive, published: Published { cells, relations } }
+        })
+        .collect();
+    Ok(PublishedTable { name: package.name, version: package.version, digest, altered, keys, measures })
+}
+
+fn layout(fields: Vec<Field>) -> Result<Layout, (String, String)> {
+    let names: Vec<String> = fields.iter().map(|f| f.name.clone()).collect();
+    let refuse = |near: &str, message: &str| Err((near.to_owned(), format!("champ « {near} » : {message}")));
+    let mut seen = BTreeSet::new();
+    let mut layout = Layout {
+        names: names.clone(),
+        chains: Vec::new(),
+        measures: Vec::new(),
+        dimension: vec![None; names.len()],
+        dimensions: Vec::new(),
+    };
+    for (i, field) in fields.iter().enumerate() {
+        if !seen.insert(field.name.clone()) {
+            return refuse(&field.name, "deux champs de ce nom");
+        }
+        if field.role != Role::Dimension {
+            continue;
+        }
+        layout.dimension.put(i, Some(layout.dimensions.len()));
+        layout.dimensions.push(i);
+        match &field.coarser {
+            None => layout.chains.push(vec![i]),
+            Some(coarser) => {
+                let above = names.iter().position(|n| n == coarser);
+                match layout.chains.iter_mut().find(|c| above.is_some() && c.last().copied() == above) {
+                    Some(chain) => chain.push(i),
+                    None => {
+                        return refuse(
+                            &field.name,
+                            "cartulaire:hierarchy nomme la dimension plus large qui la précède, et n'en porte qu'une plus fine",
+                        );
+                    }
+                }
+            }
+        }
+    }
+    for (i, field) in fields.into_iter().enumerate() {
+        match field.role {
+            Role::Dimension => {}
+            Role::Measure => {
+                let status = format!("{}_statut", field.name);
+                let Some(at) = names.iter().position(|n| *n == status) else {
+                    return refuse(&field.name, "la mesure n'a pas de colonne de statut");
+                };
+                if field.additive && field.kind != "integer" {
+                    return refuse(&field.name, "une mesure additive est de type integer");
+                }
+                layout.measures.push((i, at, field));
+            }
+            Role::Status => {
+                if !field.name.strip_suffix("_statut").is_some_and(|m| names.iter().any(|n| n == m)) {
+                    return refuse(&field.name, "un statut se nomme comme sa mesure, suivi de _statut");
+                }
+            }
+        }
+    }
+    if layout.measures.is_empty() {
+        return Err(("fields".into(), "aucune mesure".into()));
+    }
+    Ok(layout)
+}
+
+/// The rows, codes numbered by column.
+struct Rows<'a> {
+    data: &'a str,
+    /// First byte of each row.
+    starts: Vec<usize>,
+    codes: Vec<Vec<String>>,
+    /// One code per dimension.
+    rows: Vec<Vec<u32>>,
+    numbers: HashMap<Vec<u32>, CellId, FixedState>,
+    /// Figures by measure.
+    cells: Vec<Vec<Known>>,
+}
+
+impl<'a> Rows<'a> {
+    fn read(layout: &Layout, bytes: &'a [u8]) -> Result<Self> {
+        let whole = |message: &str| {
+            Error::config(ConfigFault {
+                file: "data.csv".into(),
+                line: 1,
+                column: 1,
+                message: message.into(),
+            })
+        };
+        let Ok(data) = std::str::from_utf8(bytes) else {
+            return Err(whole("le fichier n'est pas en UTF-8"));
+        };
+        let Some(text) = data.strip_prefix('\u{feff}') else {
+            return Err(whole("la marque d'ordre (BOM) UTF-8 manque"));
+        };
+        let mut faults: Vec<ConfigFault> = Vec::new();
+        let mut rows = Rows {
+            data: text,
+            starts: Vec::new(),
+            codes: vec![vec![TOTAL.to_owned()]; layout.dimensions.len()],
+            rows: Vec::new(),
+            numbers: HashMap::default(),
+            cells: vec![Vec::new(); layout.measures.len()],
+        };
+        let mut numbers: Vec<HashMap<String, u32, FixedState>> =
+            vec![std::iter::once((TOTAL.to_owned(), ALL)).collect(); layout.dimensions.len()];
+        for (n, record) in lexer::Records::new(text).enumerate() {
+            if faults.len() >= TOLD {
+                break;
+            }
+            let mut fault = |at: usize, message: String| faults.push(fault_at("data.csv", text, at, message));
+            let record = match record {
+                Ok(record) => record,
+                Err((at, message)) => {
+                    fault(at, message.into());
+                    break;
+                }
+            };
+            let start = record.first().map_or(0, |(at, _)| *at);
+            if n == 0 {
+                if !record.iter().map(|(_, f)| f.as_ref()).eq(layout.names.iter().map(String::as_str)) {
+                    fault(0, format!("l'en-tête doit être : {}", layout.names.join(";")));
+                    break;
+                }
+                continue;
+            }
+            if record.len() != layout.names.len() {
+                fault(start, format!("{} colonnes, {} attendues", record.len(), layout.names.len()));
+                continue;
+            }
+            let mut row = Vec::with_capacity(layout.dimensions.len());
+            for (d, column) in layout.dimensions.iter().enumerate() {
+                let Some((at, code)) = record.get(*column) else { continue };
+                if code.is_empty() {
+                    fault(*at, "modalité vide : le total s'écrit _T".into());
+                }
+                let (Some(known), Some(list)) = (numbers.get_mut(d), rows.codes.get_mut(d)) else { continue };
+                row.push(match known.get(code.as_ref()) {
+                    Some(number) => *number,
+                    None => {
+                        let number = list.len() as u32;
+                        list.push(code.to_string());
+                        known.insert(code.to_string(), number);
+                        number
+                    }
+                });
+            }
+            for chain in &layout.chains {
+                for pair in chain.windows(2) {
+                    let [above, below] = pair else { continue };
+                    let code = |c: usize| layout.dimension.at(c).map_or(ALL, |d| row.at(d));
+                    if code(*above) == ALL && code(*below) != ALL {
+                        let at = record.get(*below).map_or(start, |(at, _)| *at);
+                        fault(at, "une modalité fine sous un total : la colonne plus large vaut _T".into());
+                    }
+                }
+            }
+            for ((value, status, field), cells) in layout.measures.iter().zip(&mut rows.cells) {
+                let (Some((at, figure)), Some((status_at, status))) =
+                    (record.get(*value), record.get(*status))
+                else {
+                    continue;
+                };
+                cells.push(match (status.as_ref(), figure.as_ref()) {
+                    ("C", "") => Known::Masked { floor: 0 },
+                    ("C", _) => {
+                        fault(*at, "un chiffre masqué (statut C) est écrit".into());
+                        Known::Masked { floor: 0 }
+                    }
+                    ("F", figure) => Known::Value(figure_of(figure, field).unwrap_or_else(|| {
+                        fault(
+                            *at,
+                            "un entier positif ou nul est attendu (un décimal pour une mesure number)".into(),
+                        );
+                        0
+                    })),
+                    _ => {
+                        fault(*status_at, "statut inconnu ; admis : F (publié), C (masqué)".into());
+                        Known::Masked { floor: 0 }
+                    }
+                });
+            }
+            if rows.numbers.insert(row.clone(), rows.rows.len() as CellId).is_some() {
+                fault(start, "cette combinaison figure déjà plus haut".into());
+            }
+            rows.starts.push(start);
+            rows.rows.push(row);
+        }
+        if faults.is_empty() { Ok(rows) } else { Err(Error::Config(faults)) }
+    }
+
+    /// Levels of each hierarchy that a row details.
+    fn depths(&self, layout: &Layout, row: &[u32]) -> Vec<usize> {
+        let fine = |c: &&usize| layout.dimension.at(**c).is_some_and(|d| row.at(d) != ALL);
+        layout.chains.iter().map(|chain| chain.iter().filter(fine).count()).collect()
+    }
+
+    /// Names of the cells: the finest code of each hierarchy, with those above it where it comes under
+    /// several (a week under two months).
+    fn keys(&self, layout: &Layout) -> Vec<Key> {
+        let dimension = |c: usize| layout.dimension.at(c).unwrap_or(usize::MAX);
+        let mut above: BTreeMap<(usize, u32), u32> = BTreeMap::new();
+        let mut several: BTreeSet<(usize, u32)> = BTreeSet::new();
+        for (row, pair) in self
+            .rows
+            .iter()
+            .flat_map(|r| layout.chains.iter().flat_map(|c| c.windows(2)).map(move |p| (r, p)))
+        {
+            let [coarse, fine] = pair else { continue };
+            let (coarse, fine) = (row.at(dimension(*coarse)), (*fine, row.at(dimension(*fine))));
+            if fine.1 != ALL && *above.entry(fine).or_insert(coarse) != coarse {
+                several.insert(fine);
+            }
+        }
+        let named = |row: &Vec<u32>| {
+            let mut key = Key::new();
+            for chain in &layout.chains {
+                for column in chain.iter().rev() {
+                    let number = row.at(dimension(*column));
+                    if number == ALL {
+                        continue;
+                    }
+                    let code = self.codes.get(dimension(*column)).and_then(|c| c.get(number as usize));
+                    let level = layout.names.get(*column);
+                    key.extend(level.cloned().zip(code.cloned()));
+                    if !several.contains(&(*column, number)) {
+                        break;
+                    }
+                }
+            }
+            key.sort_unstable();
+            key
+        };
+        self.rows.iter().map(named).collect()
+    }
+
+    fn relations(&self, layout: &Layout) -> Result<Vec<Relation>> {
+        let listed: BTreeSet<Vec<usize>> = self.rows.iter().map(|r| self.depths(layout, r)).collect();
+        let mut sums: BTreeMap<(CellId, usize, usize), Vec<CellId>> = BTreeMap::new();
+        let mut faults = Vec::new();
+        for ((cell, row), start) in (0_u32..).zip(&self.rows).zip(&self.starts) {
+            let depths = self.depths(layout, row);
+            for (h, chain) in layout.chains.iter().enumerate() {
+                let mut above = depths.clone();
+                let nearest = (0..depths.at(h)).rev().find(|d| {
+                    above.put(h, *d);
+                    listed.contains(&above)
+                });
+                let Some(nearest) = nearest else { continue };
+                let mut codes = row.clone();
+                for column in chain.iter().skip(nearest) {
+                    codes.put(layout.dimension.at(*column).unwrap_or(usize::MAX), ALL);
+                }
+                match self.numbers.get(&codes) {
+                    Some(parent) => sums.entry((*parent, h, depths.at(h))).or_default().push(cell),
+                    None if faults.len() < TOLD => {
+                        let name =
+                            chain.get(nearest).and_then(|c| layout.names.get(*c)).map_or("", String::as_str);
+                        let message = format!("la marge de cette ligne, « {name} » à _T, manque");
+                        faults.push(fault_at("data.csv", self.data, *start, message));
+                    }
+                    None => {}
+                }
+            }
+        }
+        if !faults.is_empty() {
+            return Err(Error::Config(faults));
+        }
+        // Below a margin, the nearest level alone is the whole.
+        let mut nearest: BTreeMap<(CellId, usize), Vec<CellId>> = BTreeMap::new();
+        for ((parent, h, _), children) in sums {
+            nearest.entry((parent, h)).or_insert(children);
+        }
+        let mut relations: Vec<Relation> =
+            nearest.into_iter().map(|((parent, _), children)| Relation { parent, children }).collect();
+        relations.sort_by(|a, b| (a.parent, &a.children).cmp(&(b.parent, &b.children)));
+        Ok(relations)
+    }
+}
+
+/// The figure of a measure that adds up; 0 for any decimal of one that does not.
+fn figure_of(text: &str, field: &Field) -> Option<i64> {
+    let digits = |t: &str| !t.is_empty() && t.bytes().all(|b| b.is_ascii_digit());
+    if field.additive || field.kind == "integer" {
+        return digits(text).then(|| text.parse().ok())?;
+    }
+    let (whole, part) = text.strip_prefix('-').unwrap_or(text).split_once('.').unwrap_or((text, "0"));
+    (digits(whole.trim_start_matches('-')) && digits(part)).then_some(0)
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,202 @@
+//! What was published of a population, and what it imposes on the next publication.
+//!
+//! Of the same state of the population, releases are one system, whatever they cross: what an earlier
+//! one printed is known for good, what it masked must stay masked. Of another state, readers subtract:
+//! a cell printed in both tells how many came or left, so a difference that is small but not nil is
+//! protected like a cell. (Measured on 0.3 % of pupils gone: 204 of 2,944 differences were one pupil.)
+
+use super::policy::{Policy, Requirement, Uniform};
+use super::slots::Slots;
+use super::suppress::Imposed;
+use super::system::{CellId, Known, Published};
+use super::table::Tables;
+use foldhash::fast::FixedState;
+use hashbrown::HashMap;
+use serde::Serialize;
+use std::collections::BTreeSet;
+
+/// Codes of a cell: (level, code), totals left out, in the order of levels.
+pub type Key = Vec<(String, String)>;
+
+/// Name of a cell for people: `uai=0350122T, sexe=F`; `total` when nothing is crossed.
+pub fn label(key: &[(String, String)]) -> String {
+    let parts: Vec<String> = key.iter().map(|(d, c)| format!("{d}={c}")).collect();
+    if parts.is_empty() { "total".into() } else { parts.join(", ") }
+}
+
+/// One publication, as its files say it. A combination that it does not list, in a crossing that it
+/// publishes, is nil.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Release {
+    /// Data set and version.
+    pub name: String,
+    /// Who is counted. Only releases of one population are joined: an annual count that must not be
+    /// subtracted from the year before (the cohorts have moved up) is another population.
+    pub population: String,
+    /// State of the population: the reference date of the figures, `YYYY-MM-DD`.
+    pub state: String,
+    /// Names of the cells.
+    pub keys: Vec<Key>,
+    /// Figures and additions.
+    pub published: Published,
+}
+
+/// Why a candidate cannot leave as it is.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Finding {
+    /// The releases that say it together: mostly the earlier one and the candidate.
+    pub releases: Vec<String>,
+    /// Which cell.
+    pub cell: Key,
+    /// What they say.
+    pub reason: Reason,
+    /// Least figure, or change, that a reader must allow.
+    pub lower: i64,
+    /// Greatest; none when nothing bounds it.
+    pub upper: Option<i64>,
+}
+
+/// What releases say together.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Reason {
+    /// The earlier release masked a cell that the candidate prints.
+    Unmasked,
+    /// The earlier release printed a cell that the candidate masks.
+    AlreadyPublished,
+    /// The same state of the population, two figures.
+    Contradiction,
+    /// A masked cell can be computed too closely.
+    Cell,
+    /// Two figures, or what can be computed of them, differ by a few people.
+    Difference,
+}
+
+impl Release {
+    /// What is published of `tables` with `masked` masked; `floor` as [`Policy::floor`] gives it.
+    pub fn of(
+        name: &str,
+        population: &str,
+        state: &str,
+        tables: &Tables,
+        masked: &[bool],
+        floor: i64,
+    ) -> Self {
+        Release {
+            name: name.to_owned(),
+            population: population.to_owned(),
+            state: state.to_owned(),
+            keys: (0..tables.cells.len() as CellId).map(|c| tables.key(c)).collect(),
+            published: tables.published(masked, floor),
+        }
+    }
+
+    /// Cells by name.
+    pub(super) fn index(&self) -> HashMap<&Key, CellId, FixedState> {
+        self.keys.iter().zip(0..).collect()
+    }
+
+    /// Crossings of levels that are published.
+    pub(super) fn crossings(&self) -> BTreeSet<Vec<&str>> {
+        let listed = self.keys.iter().zip(&self.published.cells);
+        listed.filter(|(_, k)| !matches!(k, Known::Absent { .. })).map(|(key, _)| levels(key)).collect()
+    }
+}
+
+/// Levels of a cell.
+pub(super) fn levels(key: &Key) -> Vec<&str> {
+    key.iter().map(|(level, _)| level.as_str()).collect()
+}
+
+impl Uniform {
+    /// A difference is safe when a reader can neither know it closely nor be sure that a few people, and
+    /// not none or many, came or left.
+    pub fn allows_difference(self, lower: i64, upper: Option<i64>) -> bool {
+        let Some(upper) = upper else { return true };
+        let nil = lower <= 0 && upper >= 0;
+        let many = upper >= self.threshold || lower <= -self.threshold;
+        if lower == upper { lower == 0 || many } else { upper - lower >= self.width && (nil || many) }
+    }
+}
+
+/// What a candidate says against each earlier release without any computing.
+pub(super) fn plain_findings(candidate: &Release, earlier: &Release, rule: Uniform) -> Vec<Finding> {
+    let before = earlier.index();
+    let same = candidate.state == earlier.state;
+    let mut found = Vec::new();
+    for (key, known) in candidate.keys.iter().zip(&candidate.published.cells) {
+        let old = before.get(key).and_then(|c| earlier.published.cells.get(*c as usize)).copied();
+        let (reason, lower, upper) = match (old, *known) {
+            (Some(Known::Masked { .. }), Known::Value(v)) => (Reason::Unmasked, v, v),
+            (Some(Known::Value(v)), Known::Masked { .. }) if same => (Reason::AlreadyPublished, v, v),
+            (Some(Known::Value(a)), Known::Value(b)) if same && a != b => (Reason::Contradiction, a, b),
+            (Some(Known::Value(a)), Known::Value(b)) if !rule.allows_difference(b - a, Some(b - a)) => {
+                (Reason::Difference, b - a, b - a)
+            }
+            _ => continue,
+        };
+        found.push(Finding {
+            releases: vec![earlier.name.clone(), candidate.name.clone()],
+            cell: key.clone(),
+            reason,
+            lower,
+            upper: Some(upper),
+        });
+    }
+    found
+}
+
+/// What earlier releases of the population impose on a candidate of state `state`: masks to keep, cells
+/// already known, differences to hide. Earlier releases of the same state with other crossings are
+/// protected with the candidate when `tables` holds them too, as linked tables.
+pub fn imposed(
+    tables: &Tables,
+    population: &str,
+    state: &str,
+    policy: &Policy,
+    earlier: &[Release],
+) -> Imposed {
+    let rule = policy.uniform();
+    let floor = policy.floor(tables);
+    let width = i64::from(policy.width);
+    let mut out = Imposed::default();
+    let keys: Vec<Key> = (0..tables.cells.len() as CellId).map(|c| tables.key(c)).collect();
+    for release in earlier.iter().filter(|r| r.population == population) {
+        let before = release.index();
+        for ((cell, c), key) in (0_u32..).zip(&tables.cells).zip(&keys).filter(|((_, c), _)| c.published) {
+            let old = before.get(key).and_then(|o| release.published.cells.get(*o as usize));
+            match old {
+                // The doubt of a count is evened out later; that of other sums is asked for here.
+                Some(Known::Masked { .. }) if tables.counts => drop(out.kept.insert(cell)),
+                Some(Known::Masked { .. }) => out.required.push(Requirement {
+                    cell,
+                    at_least: c.value.saturating_add(width),
+                    at_most: c.value,
+                }),
+                Some(Known::Value(_)) if release.state == state => drop(out.fixed.insert(cell)),
+                Some(Known::Value(v)) if !rule.allows_difference(c.value - v, Some(c.value - v)) => {
+                    // Nobody may have come or left, or more than did.
+                    let (low, high) = (c.value.min(*v), c.value.max(*v));
+                    let gone = c.value < *v;
+                    out.required.push(Requirement {
+                        cell,
+                        at_least: if gone { high } else { high.max(low.saturating_add(width)) },
+                        at_most: if gone { low.min(high - width).max(floor) } else { low },
+                    });
+                }
+                _ => {}
+            }
+        }
+    }
+    out
+}
+
+/// Cells of `tables` by name.
+pub(super) fn cells_by_key(tables: &Tables) -> HashMap<Key, CellId, FixedState> {
+    (0..tables.cells.len() as CellId).map(|c| (tables.key(c), c)).collect()
+}
+
+/// Masked cells that readers see.
+pub(super) fn masked_cells(tables: &Tables, masked: &[bool]) -> usize {
+    tables.cells.iter().enumerate().filter(|(i, c)| c.published && masked.at(*i)).count()
+}

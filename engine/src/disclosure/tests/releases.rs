@@ -1,0 +1,256 @@
+//! A candidate and what was published before it.
+
+use super::{cube, dimension, policy};
+use crate::disclosure::audit::Limits;
+use crate::disclosure::certify;
+use crate::disclosure::joint::{refusal, review};
+use crate::disclosure::policy::{Policy, Zeros};
+use crate::disclosure::propose::{Candidate, Proposal, Remedy, propose};
+use crate::disclosure::release::{Finding, Reason, Release, label};
+use crate::disclosure::suppress::{Imposed, suppress};
+use crate::disclosure::table::{Dimension, Record, Spec, Tables};
+
+const OCTOBER: &str = "2026-10-01";
+const NOVEMBER: &str = "2026-11-01";
+
+fn tables(specs: Vec<Spec>) -> Tables {
+    Tables::build(specs, true).unwrap()
+}
+
+fn candidate<'a>(name: &'a str, state: &'a str, tables: &'a Tables) -> Candidate<'a> {
+    Candidate { name, population: "eleves-2026", state, tables }
+}
+
+fn printed(c: &Candidate, p: &Policy) -> Release {
+    c.release(&vec![false; c.tables.cells.len()], p)
+}
+
+fn protected(c: &Candidate, p: &Policy) -> Release {
+    let s = suppress(c.tables, p, &Imposed::default()).unwrap();
+    assert!(s.unprotected.is_empty());
+    c.release(&s.masked, p)
+}
+
+fn masking(c: &Candidate, cells: &[&str], p: &Policy) -> Release {
+    let masked: Vec<bool> =
+        (0..).take(c.tables.cells.len()).map(|i| cells.contains(&&*c.tables.label(i))).collect();
+    assert_eq!(masked.iter().filter(|m| **m).count(), cells.len());
+    c.release(&masked, p)
+}
+
+fn told(found: &[Finding]) -> Vec<(Reason, String)> {
+    found.iter().map(|f| (f.reason, label(&f.cell))).collect()
+}
+
+fn certified(proposal: &Proposal, p: &Policy) {
+    let published = proposal.tables.published(&proposal.suppression.masked, p.floor(&proposal.tables));
+    certify(&proposal.tables, &proposal.suppression, &published)
+        .check(&published, Some(p.uniform()), &proposal.suppression.requirements)
+        .unwrap();
+}
+
+/// 24 schools × 4 levels × scholarship: about 4,000 pupils.
+fn pupils() -> Vec<u32> {
+    (0..192_u32).map(|i| 9 + (i * 7919 % 31) + (i / 8 % 3) * 4 - if i % 2 == 1 { 5 } else { 0 }).collect()
+}
+
+fn gone(before: &[u32]) -> Vec<u32> {
+    let mut after = before.to_vec();
+    // One pupil of each of these crossings: 0.3 %.
+    for i in [3, 17, 34, 50, 61, 77, 90, 101, 118, 131, 149, 170, 185] {
+        after[i] -= 1;
+    }
+    after
+}
+
+#[test]
+fn pupils_gone_between_two_releases_are_found_then_hidden() {
+    let p = policy(Zeros::Published);
+    let (before, after) = (pupils(), gone(&pupils()));
+    let share = 1.0 - f64::from(after.iter().sum::<u32>()) / f64::from(before.iter().sum::<u32>());
+    assert!((0.0025..0.0035).contains(&share), "{share}");
+    let (first, second) = (tables(vec![cube(&[24, 4, 2], &before)]), tables(vec![cube(&[24, 4, 2], &after)]));
+    let (first, second) = (candidate("v1", OCTOBER, &first), candidate("v2", NOVEMBER, &second));
+    let earlier = [protected(&first, &p)];
+    let limits = Limits::default();
+    let found = review(&protected(&second, &p), &earlier, p.uniform(), &limits).unwrap();
+    let differences = found.iter().filter(|f| f.reason == Reason::Difference).count();
+    assert!(differences > 13, "{differences}");
+    assert!(found.iter().all(|f| f.releases == ["v1", "v2"]));
+
+    let ways =
+        propose(&second, Some(&candidate("v2", OCTOBER, first.tables)), &p, &earlier, &limits).unwrap();
+    let text = refusal(&found, &ways.iter().map(Proposal::text).collect::<Vec<_>>()).to_string();
+    assert!(text.contains("« v1 » et « v2 »") && text.contains("a=a"), "{text}");
+    let kept = ways.iter().find(|w| w.remedy == Remedy::KeepMasks).unwrap();
+    assert!(kept.shown > 4 * kept.masked, "{text}");
+    assert!(ways.iter().any(|w| w.remedy == Remedy::ReferenceDate(OCTOBER.into())), "{text}");
+    for way in &ways {
+        certified(way, &p);
+        let state = if matches!(way.remedy, Remedy::ReferenceDate(_)) { OCTOBER } else { NOVEMBER };
+        let release = candidate("v2", state, &way.tables).release(&way.suppression.masked, &p);
+        assert_eq!(review(&release, &earlier, p.uniform(), &limits).unwrap(), []);
+        // What was masked stays so.
+        for (key, known) in earlier[0].keys.iter().zip(&earlier[0].published.cells) {
+            let again = release.keys.iter().position(|k| k == key).map(|i| release.published.cells[i]);
+            assert!(known.value().is_some() || again.is_none_or(|k| k.value().is_none()), "{}", label(key));
+        }
+    }
+}
+
+#[test]
+fn another_crossing_of_the_same_pupils_gives_a_masked_cell_away() {
+    let p = policy(Zeros::Published);
+    let by_level = tables(vec![Spec {
+        dimensions: vec![dimension("uai", 2), dimension("niveau", 2)],
+        ..cube(&[2, 2], &[20, 14, 30, 25])
+    }]);
+    let by_sex = tables(vec![Spec {
+        dimensions: vec![dimension("uai", 2), dimension("sexe", 2)],
+        ..cube(&[2, 2], &[31, 3, 28, 27])
+    }]);
+    let (earlier, after) = (candidate("niveaux", OCTOBER, &by_level), candidate("sexes", OCTOBER, &by_sex));
+    let hidden = ["uai=uai00", "uai=uai01", "sexe=sexe01, uai=uai00", "sexe=sexe01, uai=uai01"];
+    let release = masking(&after, &hidden, &p);
+    // Alone, it says little; the other crossing printed the schools' totals.
+    assert_eq!(review(&release, &[], p.uniform(), &Limits::default()).unwrap(), []);
+    let found = review(&release, &[printed(&earlier, &p)], p.uniform(), &Limits::default()).unwrap();
+    assert!(found.iter().all(|f| f.releases == ["niveaux", "sexes"]));
+    let small = found.iter().find(|f| label(&f.cell) == "sexe=sexe01, uai=uai00").unwrap();
+    assert_eq!((small.reason, small.lower, small.upper), (Reason::Cell, 3, Some(3)));
+    // Protected with the earlier tables, it may leave.
+    let linked = tables(vec![
+        Spec {
+            dimensions: vec![dimension("uai", 2), dimension("niveau", 2)],
+            ..cube(&[2, 2], &[20, 14, 30, 25])
+        },
+        Spec {
+            dimensions: vec![dimension("uai", 2), dimension("sexe", 2)],
+            ..cube(&[2, 2], &[31, 3, 28, 27])
+        },
+    ]);
+    let ways = propose(
+        &candidate("sexes", OCTOBER, &linked),
+        None,
+        &p,
+        &[printed(&earlier, &p)],
+        &Limits::default(),
+    )
+    .unwrap();
+    assert!(!ways.is_empty());
+    ways.iter().for_each(|w| certified(w, &p));
+}
+
+#[test]
+fn zonings_that_say_little_two_by_two_are_attacked_together() {
+    let p = policy(Zeros::Published);
+    // a + b, then a + c, then b + c: each is harmless, the three give a, b and c.
+    let zoning = |level: &str, first: &[&str]| {
+        let zone = |c: &str| if first.contains(&c) { "z1" } else { "z2" };
+        let edges: Vec<(&str, Option<&str>)> = ["a", "b", "c", "d"]
+            .map(|c| (c, Some(zone(c))))
+            .into_iter()
+            .chain([("z1", None), ("z2", None)])
+            .collect();
+        let d = Dimension::hierarchy("commune", &edges).unwrap().with_levels([level, "commune"]);
+        let records = [("a", 6), ("b", 4), ("c", 2), ("d", 24)]
+            .map(|(c, n)| Record::count(vec![d.node(c).unwrap()], n));
+        tables(vec![Spec { records: records.to_vec(), dimensions: vec![d], published: None }])
+    };
+    let communes = ["a", "b", "c", "d"].map(|c| format!("commune={c}"));
+    let communes = communes.each_ref().map(String::as_str);
+    let zonings = [("z1", ["a", "b"]), ("z2", ["a", "c"]), ("z3", ["b", "c"])];
+    let earlier: Vec<Release> = zonings
+        .iter()
+        .map(|(name, first)| masking(&candidate(name, OCTOBER, &zoning(name, first)), &communes, &p))
+        .collect();
+    let flat = tables(vec![Spec {
+        dimensions: vec![Dimension::flat("commune", ["a", "b", "c", "d"])],
+        ..cube(&[4], &[6, 4, 2, 24])
+    }]);
+    let release = masking(&candidate("communes", OCTOBER, &flat), &communes, &p);
+    for one in &earlier {
+        assert_eq!(review(&release, std::slice::from_ref(one), p.uniform(), &Limits::default()).unwrap(), []);
+    }
+    let found = review(&release, &earlier, p.uniform(), &Limits::default()).unwrap();
+    assert!(found.iter().all(|f| f.releases == ["z1", "z2", "z3", "communes"] && f.upper == Some(f.lower)));
+    assert_eq!(found.iter().map(|f| f.lower).collect::<Vec<_>>(), [6, 4, 2, 24]);
+}
+
+#[test]
+fn where_nobody_moved_an_earlier_figure_says_what_is_masked() {
+    let p = policy(Zeros::Published);
+    let values = [20, 31, 18, 25, 40, 22];
+    let (first, second) = (tables(vec![cube(&[3, 2], &values)]), tables(vec![cube(&[3, 2], &values)]));
+    let (first, second) = (candidate("v1", OCTOBER, &first), candidate("v2", NOVEMBER, &second));
+    let hidden = ["a=a00, b=b00", "a=a00, b=b01", "a=a01, b=b00", "a=a01, b=b01"];
+    let found =
+        review(&masking(&second, &hidden, &p), &[printed(&first, &p)], p.uniform(), &Limits::default())
+            .unwrap();
+    let pinned: Vec<i64> = found.iter().filter(|f| f.upper == Some(f.lower)).map(|f| f.lower).collect();
+    assert_eq!(told(&found), hidden.map(|h| (Reason::Cell, h.to_owned())));
+    assert_eq!(pinned, [20, 31, 18, 25]);
+}
+
+#[test]
+fn figures_that_move_both_ways_say_only_their_difference() {
+    let p = policy(Zeros::Published);
+    let (first, second) = (
+        tables(vec![cube(&[3, 2], &[20, 31, 18, 25, 40, 22])]),
+        tables(vec![cube(&[3, 2], &[28, 22, 18, 25, 39, 22])]),
+    );
+    let (first, second) = (candidate("v1", OCTOBER, &first), candidate("v2", NOVEMBER, &second));
+    let found =
+        review(&printed(&second, &p), &[printed(&first, &p)], p.uniform(), &Limits::default()).unwrap();
+    let differences = ["a=a00", "a=a02", "a=a02, b=b00", "total"].map(|c| (Reason::Difference, c.to_owned()));
+    let mut told = told(&found);
+    told.sort();
+    assert_eq!(told, differences);
+}
+
+#[test]
+fn another_population_is_not_subtracted() {
+    let p = policy(Zeros::Published);
+    let (first, second) =
+        (tables(vec![cube(&[2, 2], &[20, 31, 18, 25])]), tables(vec![cube(&[2, 2], &[20, 30, 18, 25])]));
+    let last_year = Candidate { population: "eleves-2025", ..candidate("v1", OCTOBER, &first) };
+    let second = candidate("v2", NOVEMBER, &second);
+    assert_eq!(
+        review(&printed(&second, &p), &[printed(&last_year, &p)], p.uniform(), &Limits::default()).unwrap(),
+        []
+    );
+}
+
+#[test]
+fn the_same_date_with_two_figures_is_a_contradiction_and_a_mask_taken_off_is_named() {
+    let p = policy(Zeros::Published);
+    let (first, second) = (tables(vec![cube(&[2], &[20, 31])]), tables(vec![cube(&[2], &[20, 36])]));
+    let (first, second) = (candidate("v1", OCTOBER, &first), candidate("v2", OCTOBER, &second));
+    let found = review(
+        &printed(&second, &p),
+        &[masking(&first, &["a=a00", "total"], &p)],
+        p.uniform(),
+        &Limits::default(),
+    )
+    .unwrap();
+    let expected =
+        [(Reason::Unmasked, "total"), (Reason::Unmasked, "a=a00"), (Reason::Contradiction, "a=a01")];
+    assert_eq!(told(&found), expected.map(|(r, c)| (r, c.to_owned())));
+}
+
+#[test]
+fn a_code_keeps_its_name_across_zonings() {
+    let zones = Dimension::hierarchy("uai", &[("d1", None), ("u1", Some("d1")), ("u2", Some("d1"))])
+        .unwrap()
+        .with_levels(["departement", "uai"]);
+    let leaf = zones.node("u1").unwrap();
+    let fine = Spec { dimensions: vec![zones], records: vec![Record::count(vec![leaf], 9)], published: None };
+    let coarse = Dimension::flat("departement", ["d1"]);
+    let coarse = Spec { dimensions: vec![coarse], records: vec![Record::count(vec![1], 9)], published: None };
+    let linked = tables(vec![fine, coarse]);
+    let names: Vec<String> = (0..3).map(|c| linked.label(c)).collect();
+    assert_eq!(
+        (linked.cells.len(), names),
+        (3, ["total", "departement=d1", "uai=u1"].map(str::to_owned).to_vec())
+    );
+}
