@@ -148,7 +148,11 @@ pub fn page(taken: &Imported) -> String {
         if !ids.is_empty() {
             let first: Vec<&str> = ids.iter().take(10).map(String::as_str).collect();
             let more = if ids.len() > first.len() { " …" } else { "" };
-            text.push_str(&format!("\n  {what} ({}) : {}{more}", thousands(ids.len() as u64), first.join(", ")));
+            text.push_str(&format!(
+                "\n  {what} ({}) : {}{more}",
+                thousands(ids.len() as u64),
+                first.join(", ")
+            ));
         }
     }
     for cause in &taken.explanations {
@@ -232,7 +236,9 @@ pub fn destruction(config: &Config, args: &DestructionArgs, shown: &Shown) -> Re
         messages.push((
             "notification-elimination.xml",
             head("NOTIF", &agencies.originating),
-            Message::Notification { authorization_reply: format!("{list}-VISA-{}", visa.get(..16).unwrap_or_default()) },
+            Message::Notification {
+                authorization_reply: format!("{list}-VISA-{}", visa.get(..16).unwrap_or_default()),
+            },
             rows.iter().copied().filter(|r| whole(r)).collect(),
         ));
     }
@@ -240,7 +246,10 @@ pub fn destruction(config: &Config, args: &DestructionArgs, shown: &Shown) -> Re
     for (name, head, message, rows) in messages {
         let path = args.out.join(name);
         if path.exists() {
-            return Err(Error::Usage(format!("« {} » existe déjà : donnez un autre dossier", path.display())));
+            return Err(Error::Usage(format!(
+                "« {} » existe déjà : donnez un autre dossier",
+                path.display()
+            )));
         }
         let units: Vec<String> = rows.into_iter().map(unit).collect();
         let mut bytes = Vec::new();

@@ -12,7 +12,7 @@ use cartulaire_engine::error::{Error, IoContext, Result};
 use cartulaire_engine::journal::{self, NewEntry};
 use cartulaire_engine::seda::certificate;
 use cartulaire_engine::seda::reply::import;
-use cartulaire_engine::store::{SipRow, Store};
+use cartulaire_engine::store::{SipRow, Store, files};
 use chrono::{NaiveDate, Utc};
 use serde_json::{Value, json};
 
@@ -83,7 +83,9 @@ impl Work<'_> {
         let over = match standing {
             Standing::Archived => "l'archive l'a déjà pris en charge",
             Standing::Refused => "l'archive l'a refusé : il ne se renvoie pas",
-            Standing::Incomplete => "l'archive a répondu sans le couvrir en entier : demandez-lui une nouvelle réponse",
+            Standing::Incomplete => {
+                "l'archive a répondu sans le couvrir en entier : demandez-lui une nouvelle réponse"
+            }
             Standing::Created | Standing::InDoubt | Standing::Deposited => "",
         };
         if !over.is_empty() {
@@ -95,13 +97,18 @@ impl Work<'_> {
         if received && self.store.ledger.deposit(&sip.id)?.is_none_or(|d| d.operation.is_none()) {
             // Acknowledged, though it left by another way: sending it now would be twice.
             let said = "l'archive l'a reçu par une autre voie : sa réponse s'importe (`cartulaire seda reply import`)";
-            return Ok(Some(Done { code: exit::DONE, said: said.into(), document: json!({"sip": sip.id, "state": "deposited", "message": said}) }));
+            return Ok(Some(Done {
+                code: exit::DONE,
+                said: said.into(),
+                document: json!({"sip": sip.id, "state": "deposited", "message": said}),
+            }));
         }
         let path = self.store.path(&sip.path).join(format!("{}.zip", sip.id));
         let size = std::fs::metadata(&path).at(&path)?.len();
         let name = format!("{}.zip", sip.id);
         let package = Package { message_id: sip.id.clone(), path, name, sha512: sip.sha512.clone(), size };
-        let into = self.store.work_dir(&format!("reply-{}", sip.id))?.join("ATR.xml");
+        let work = self.store.work_dir("deposit")?;
+        let into = work.join("ATR.xml");
         let log = LedgerLog::new(self.store, self.date);
         let sent = self.runtime.block_on(deposit(&package, self.target, &log, self.policy, &Utc::now));
         let operation = sent?;
@@ -112,22 +119,34 @@ impl Work<'_> {
         drop(log);
         let waiting = match progress {
             Progress::Ready(_) => {
-                let taken = import(self.store, &into, self.date, &now)?;
+                let taken = import(self.store, &into, self.date, &now);
+                files::remove_dir(&work)?;
+                let taken = taken?;
                 if taken.sip != sip.id {
-                    let message = format!("la réponse reçue pour « {} » porte sur « {} » : prévenez le service d'archives", sip.id, taken.sip);
+                    let message = format!(
+                        "la réponse reçue pour « {} » porte sur « {} » : prévenez le service d'archives",
+                        sip.id, taken.sip
+                    );
                     return Err(Error::Refused { code: "DEPOSIT_REPLY_OTHER", message });
                 }
                 let mut document = archive::document(&taken);
                 if let Some(fields) = document.as_object_mut() {
                     fields.insert("operation".into(), json!(operation));
                 }
-                return Ok(Some(Done { code: archive::exit_of(taken.found.verdict), said: archive::page(&taken), document }));
+                return Ok(Some(Done {
+                    code: archive::exit_of(taken.found.verdict),
+                    said: archive::page(&taken),
+                    document,
+                }));
             }
             Progress::Pending => "déposé ; la réponse n'est pas prête, relancez la commande plus tard",
             Progress::Paused => "déposé ; l'archive a suspendu l'opération, son opérateur doit la reprendre",
-            Progress::NoReply => "déposé ; la réponse viendra par une autre voie (`cartulaire seda reply import`)",
+            Progress::NoReply => {
+                "déposé ; la réponse viendra par une autre voie (`cartulaire seda reply import`)"
+            }
         };
-        let document = json!({"sip": sip.id, "state": "deposited", "operation": operation, "message": waiting});
+        let document =
+            json!({"sip": sip.id, "state": "deposited", "operation": operation, "message": waiting});
         Ok(Some(Done { code: exit::DONE, said: format!("{waiting} (opération {operation})"), document }))
     }
 }
@@ -136,12 +155,19 @@ impl Work<'_> {
 pub fn resolve(config: &Config, args: &ResolveArgs, shown: &Shown) -> Result<u8> {
     let mut store = open_store_existing(config)?;
     let row = store.ledger.deposit(&args.sip)?.filter(|d| d.state == "sending").ok_or_else(|| {
-        Error::Usage(format!("l'envoi de « {} » n'est pas incertain : voyez `cartulaire seda list`", args.sip))
+        Error::Usage(format!(
+            "l'envoi de « {} » n'est pas incertain : voyez `cartulaire seda list`",
+            args.sip
+        ))
     })?;
     if args.by.trim().is_empty() {
         return Err(Error::Usage("--by : dites qui l'a demandé au service d'archives".into()));
     }
-    if args.operation.as_ref().is_some_and(|o| o.is_empty() || o.len() > 1024 || o.chars().any(char::is_control)) {
+    if args
+        .operation
+        .as_ref()
+        .is_some_and(|o| o.is_empty() || o.len() > 1024 || o.chars().any(char::is_control))
+    {
         return Err(Error::Usage("--operation : un identifiant sur une ligne".into()));
     }
     let (date, at) = (args.date.date.unwrap_or_else(today), now());
@@ -149,7 +175,8 @@ pub fn resolve(config: &Config, args: &ResolveArgs, shown: &Shown) -> Result<u8>
         Some(operation) => State::Sent { operation: operation.clone() },
         None => State::Planned,
     };
-    let payload = json!({"sip": args.sip, "target": row.target, "operation": args.operation, "person": args.by});
+    let payload =
+        json!({"sip": args.sip, "target": row.target, "operation": args.operation, "person": args.by});
     let day = date.to_string();
     store.ledger.transact(|tx| {
         tx.journal(&NewEntry { at: &at, date: &day, run_id: &args.sip, kind: "deposit_resolved", payload })

@@ -69,13 +69,14 @@ impl Settings {
                 ))];
             }
         };
-        let missing =
-            required.iter().filter(|k| there.iter().any(|(name, is)| name == *k && !is)).map(|k| {
-                self.fault(format!("[seda.deposit] kind = \"{}\" veut aussi la clé « {k} »", s.kind))
-            });
+        let missing = required
+            .iter()
+            .filter(|k| there.iter().any(|(name, is)| name == *k && !is))
+            .map(|k| self.fault(format!("[seda.deposit] kind = \"{}\" veut aussi la clé « {k} »", s.kind)));
         let mut faults: Vec<ConfigFault> = missing.collect();
         if s.kind != "folder" && s.url.as_ref().is_some_and(|u| !u.starts_with("https://")) {
-            faults.push(self.fault("[seda.deposit] url commence par https:// : rien ne part en clair".into()));
+            faults
+                .push(self.fault("[seda.deposit] url commence par https:// : rien ne part en clair".into()));
         }
         if s.attempts == Some(0) {
             faults.push(self.fault("[seda.deposit] attempts vaut au moins 1".into()));
@@ -94,7 +95,9 @@ impl Settings {
         Policy {
             attempts: self.section.attempts.unwrap_or(default.attempts),
             first: seconds(self.section.retry_seconds, default.first),
-            longest: default.longest.min(seconds(self.section.retry_seconds, default.longest).saturating_mul(150)),
+            longest: default
+                .longest
+                .min(seconds(self.section.retry_seconds, default.longest).saturating_mul(150)),
             settle: seconds(self.section.settle_seconds, default.settle),
         }
     }
@@ -115,7 +118,10 @@ impl Settings {
             "folder" => {
                 let path = self.base.join(text(&s.path));
                 if !path.is_dir() {
-                    return Err(Error::Usage(format!("« {} » n'est pas un dossier : créez-le", path.display())));
+                    return Err(Error::Usage(format!(
+                        "« {} » n'est pas un dossier : créez-le",
+                        path.display()
+                    )));
                 }
                 Box::new(Folder::new(name, path))
             }

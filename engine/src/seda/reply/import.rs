@@ -40,14 +40,35 @@ fn refused(code: &'static str, message: String) -> Error {
 /// [`Error::Refused`]: `SEDA_REPLY_UNREADABLE`, `SEDA_REPLY_UNKNOWN` (no package of that name),
 /// `SEDA_REPLY_NOT_OURS` (another kind of message), `SEDA_REPLY_AFTER_ARCHIVED`,
 /// `SEDA_PACKAGE_CHANGED`; those of the store.
-pub fn import(store: &mut Store, path: &Path, date: NaiveDate, clock: &dyn Fn() -> String) -> Result<Imported> {
+pub fn import(
+    store: &mut Store,
+    path: &Path,
+    date: NaiveDate,
+    clock: &dyn Fn() -> String,
+) -> Result<Imported> {
+    let work = store.work_dir("reply")?;
+    let taken = take(store, path, &work, date, clock);
+    files::remove_dir(&work)?;
+    taken
+}
+
+fn take(
+    store: &mut Store,
+    path: &Path,
+    work: &Path,
+    date: NaiveDate,
+    clock: &dyn Fn() -> String,
+) -> Result<Imported> {
     // What is judged is what is kept: the file may change under our eyes.
-    let aside = store.work_dir("reply")?.join("reply.xml");
+    let aside = work.join("reply.xml");
     let limits = Limits::default();
     let mut to = File::create(&aside).at(&aside)?;
     let bytes = std::io::copy(&mut File::open(path).at(path)?.take(limits.bytes + 1), &mut to).at(path)?;
     if bytes > limits.bytes {
-        return Err(refused("SEDA_REPLY_UNREADABLE", "la réponse est démesurée : demandez-la de nouveau à l'archive".into()));
+        return Err(refused(
+            "SEDA_REPLY_UNREADABLE",
+            "la réponse est démesurée : demandez-la de nouveau à l'archive".into(),
+        ));
     }
     to.sync_all().at(&aside)?;
     let (digest, _) = sha512(&aside)?;
@@ -166,8 +187,9 @@ pub fn proved(store: &Store, sip: &str) -> Result<ReplyRow> {
         );
         refused("ELIM_NOT_ARCHIVED", message)
     };
-    let row = archived(store, sip)?
-        .ok_or_else(|| not("sa réponse manque à l'entrepôt, n'est plus celle qui est venue, ou ne couvre pas tout"))?;
+    let row = archived(store, sip)?.ok_or_else(|| {
+        not("sa réponse manque à l'entrepôt, n'est plus celle qui est venue, ou ne couvre pas tout")
+    })?;
     let package_row = find(store, sip)?;
     let judged = package(store, &package_row).and_then(|(manifest, _)| {
         let reply = parse(&store.path(&package_row.path).join("reply.xml"))?;

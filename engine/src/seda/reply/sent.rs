@@ -90,7 +90,8 @@ fn read(input: impl Read) -> Result<Manifest, quick_xml::Error> {
 }
 
 fn walk(reader: &mut Reader<impl BufRead>, found: &mut Manifest) -> Result<(), quick_xml::Error> {
-    let (mut buffer, mut stack, mut text) = (Vec::new(), Vec::<(String, Option<String>)>::new(), String::new());
+    let (mut buffer, mut stack, mut text) =
+        (Vec::new(), Vec::<(String, Option<String>)>::new(), String::new());
     loop {
         buffer.clear();
         match reader.read_event_into(&mut buffer)? {
