@@ -48,11 +48,17 @@ pub struct Archive {
     pub operations: Vec<(String, Vec<u8>)>,
     /// The logbook answers nothing of what it knows.
     pub blind: bool,
+    /// What the next questions to the logbook answer, instead of the truth.
+    pub logbook: VecDeque<u16>,
+    /// Questions for which an operation still runs.
+    pub running: u32,
+    /// The reply, whatever was sent.
+    pub reply: Option<String>,
 }
 
 pub struct Server {
     archive: Arc<Mutex<Archive>>,
-    port: u16,
+    pub port: u16,
 }
 
 impl Server {
@@ -199,6 +205,9 @@ impl Archive {
         match method {
             "POST" => {
                 assert_eq!(path, "/access-external/v1/logbookoperations");
+                if let Some(status) = self.logbook.pop_front() {
+                    return (status, String::new(), String::new());
+                }
                 let known = if self.blind { 0 } else { self.operations.len() };
                 let results: Vec<_> = (1..=known)
                     .map(|i| serde_json::json!({"evIdProc": format!("aeeaa{i}"), "evTypeProc": "INGEST"}))
@@ -207,11 +216,14 @@ impl Archive {
             }
             "HEAD" => {
                 assert!(operation("") < self.operations.len());
-                (200, "X-Global-Execution-State: COMPLETED\r\n".into(), String::new())
+                let state = if self.running > 0 { "RUNNING" } else { "COMPLETED" };
+                self.running = self.running.saturating_sub(1);
+                (200, format!("X-Global-Execution-State: {state}\r\n"), String::new())
             }
             _ => {
                 let (session, package) = &self.operations[operation("/archivetransferreply")];
-                (200, String::new(), atr(session, &manifest(package), self.says))
+                let told = || atr(session, &manifest(package), self.says);
+                (200, String::new(), self.reply.clone().unwrap_or_else(told))
             }
         }
     }

@@ -219,7 +219,12 @@ impl Desk<'_> {
         let rows = bordereau.rows.iter().zip(&a.rows).map(|(row, done)| papers::AttestedRow {
             order: row.order,
             rule: row.rule.clone(),
-            typology: row.typology.clone(),
+            typology: match &row.archived {
+                None => row.typology.clone(),
+                Some(copy) => {
+                    format!("{} (copie locale ; l'archive conserve le paquet {})", row.typology, copy.sip)
+                }
+            },
             listed: row.records,
             eliminated: done.eliminated,
             bytes: done.bytes,

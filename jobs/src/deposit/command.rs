@@ -112,11 +112,9 @@ impl Work<'_> {
         let log = LedgerLog::new(self.store, self.date);
         let sent = self.runtime.block_on(deposit(&package, self.target, &log, self.policy, &Utc::now));
         let operation = sent?;
-        drop(log);
         certificate::write(self.store, sip)?;
         let log = LedgerLog::new(self.store, self.date);
         let progress = self.runtime.block_on(fetch_reply(&sip.id, self.target, &log, self.policy, &into))?;
-        drop(log);
         let waiting = match progress {
             Progress::Ready(_) => {
                 let taken = import(self.store, &into, self.date, &now);

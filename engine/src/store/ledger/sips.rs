@@ -176,3 +176,141 @@ impl Ledger {
         Ok(self.db.query_row(sql, [snapshot], |r| r.get(0))?)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::error::Error;
+    use std::collections::BTreeMap;
+
+    /// A package `S` of the snapshot `b`, and an older state `a` of the same table.
+    fn ledger(folder: &std::path::Path) -> Ledger {
+        let ledger = Ledger::create(&folder.join("ledger.sqlite")).unwrap();
+        let rows = "INSERT INTO runs VALUES ('r', 'j', '2026-01-12', 1, 'ok');
+            INSERT INTO deliveries (id, source, name, delivery_date, emitter, run_id) VALUES ('d', 's', 'n', '2026-01-10', 'e', 'r');
+            INSERT INTO snapshots VALUES ('tables/a', 't', 'c', '2024-2025', 'd', '2025-01-10', 'e', 1, 'x'),
+              ('tables/b', 't', 'c', '2024-2025', 'd', '2025-02-10', 'e', 1, 'x');";
+        ledger.db.execute_batch(rows).unwrap();
+        let sip = format!(
+            "INSERT INTO sips VALUES ('S', 'c', '2024-2025', 'archives/S', '{}', 1, 'r');",
+            "5".repeat(128)
+        );
+        ledger
+            .db
+            .execute_batch(&format!("{sip} INSERT INTO sip_items VALUES ('S', 'tables/b', 1);"))
+            .unwrap();
+        ledger
+    }
+
+    fn answered(ledger: &mut Ledger, verdict: Verdict, digit: &str) -> Result<()> {
+        let row = ReplyRow {
+            sip_id: "S".into(),
+            sha512: digit.repeat(128),
+            verdict,
+            message_id: "ATR".into(),
+            replied_at: "2026-01-13".into(),
+            on_day: "2026-01-13".into(),
+        };
+        let found = Reconciliation {
+            verdict,
+            units: [("U".to_owned(), "sys".to_owned())].into(),
+            objects: BTreeMap::new(),
+            missing_units: Vec::new(),
+            missing_objects: Vec::new(),
+            unknown: Vec::new(),
+            contradictions: Vec::new(),
+            message: String::new(),
+        };
+        ledger.transact(|tx| tx.sip_reply(&row, &found))
+    }
+
+    fn says(result: std::result::Result<(), impl ToString>, text: &str) {
+        let said = result.map_err(|e| e.to_string());
+        assert!(said.as_ref().is_err_and(|e| e.contains(text)), "{said:?}");
+    }
+
+    #[test]
+    fn a_packaged_record_goes_by_no_other_way_than_an_execution_of_what_is_archived() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut ledger = ledger(folder.path());
+        let delete = "DELETE FROM snapshots WHERE path = 'tables/b'";
+        says(ledger.db.execute_batch(delete), "stays until the archive holds it");
+        says(
+            ledger.db.execute_batch("UPDATE snapshots SET rows = 2 WHERE path = 'tables/b'"),
+            "not rewritten",
+        );
+        answered(&mut ledger, Verdict::Archived, "a").unwrap();
+        // Archived, but no execution is under way.
+        says(ledger.db.execute_batch(delete), "a visa lets it go");
+        says(ledger.db.execute_batch("DELETE FROM sip_items"), "append-only");
+        ledger.db.execute_batch("DELETE FROM snapshots WHERE path = 'tables/a'").unwrap();
+    }
+
+    #[test]
+    fn nothing_follows_an_answer_that_archives_and_a_refusal_frees_the_records() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut ledger = ledger(folder.path());
+        let again = "INSERT INTO sip_items VALUES ('S', 'tables/b', 1)";
+        let other = again.replace("'S'", "'T'");
+        ledger
+            .db
+            .execute_batch(&format!(
+                "INSERT INTO sips VALUES ('T', 'c', '2024-2025', 'archives/T', '{}', 1, 'r')",
+                "6".repeat(128)
+            ))
+            .unwrap();
+        says(ledger.db.execute_batch(&other), "packaged once");
+        answered(&mut ledger, Verdict::Refused, "b").unwrap();
+        ledger.db.execute_batch(&other).unwrap();
+        assert_eq!(ledger.packaged_in("tables/b").unwrap().as_deref(), Some("T"));
+        answered(&mut ledger, Verdict::Archived, "a").unwrap();
+        assert!(matches!(answered(&mut ledger, Verdict::Refused, "c"), Err(Error::Ledger(_))));
+        let all: Vec<Verdict> = ledger.replies("S").unwrap().into_iter().map(|r| r.verdict).collect();
+        assert_eq!(all, [Verdict::Refused, Verdict::Archived]);
+        let units = ledger.system_identifiers(&"a".repeat(128), "unit").unwrap();
+        assert_eq!(units, [("U".to_owned(), "sys".to_owned())]);
+    }
+
+    #[test]
+    fn what_was_sent_is_not_sent_again() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut ledger = ledger(folder.path());
+        let row = |state: &str, target: &str| DepositRow {
+            sip_id: "S".into(),
+            target: target.into(),
+            sha512: "5".repeat(128),
+            state: state.into(),
+            since: (state == "sending").then(|| "2026-01-13T08:00:00Z".into()),
+            operation: (state == "sent").then(|| "op".into()),
+            reply_sha512: None,
+            sent_at: (state == "sent").then(|| "2026-01-13T08:00:00Z".into()),
+        };
+        let mut put = |row: DepositRow| ledger.transact(|tx| tx.deposit(&row));
+        says(put(DepositRow { sha512: "7".repeat(128), ..row("planned", "a") }), "not the package");
+        for step in [
+            row("planned", "a"),
+            row("planned", "b"),
+            row("sending", "b"),
+            row("planned", "b"),
+            row("sending", "b"),
+        ] {
+            put(step).unwrap();
+        }
+        says(put(row("sending", "a")), "not sent again");
+        put(row("sent", "b")).unwrap();
+        for back in ["planned", "sending"] {
+            says(put(row(back, "b")), "not sent again");
+        }
+        says(put(DepositRow { operation: Some("other".into()), ..row("sent", "b") }), "not sent again");
+    }
+
+    #[test]
+    fn an_older_state_of_the_same_sender_and_year_is_seen() {
+        let folder = tempfile::tempdir().unwrap();
+        let ledger = ledger(folder.path());
+        assert_eq!(
+            (ledger.older_state("tables/b").unwrap(), ledger.older_state("tables/a").unwrap()),
+            (true, false)
+        );
+    }
+}
