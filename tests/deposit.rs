@@ -184,7 +184,7 @@ fn execute(list: &str) -> String {
 
 /// Rows about records that the archive holds.
 fn archived(rows: &[Value]) -> Vec<&Value> {
-    rows.iter().filter(|r| r["archived"].is_object()).collect()
+    rows.iter().filter(|r| r["archived"].is_array()).collect()
 }
 
 fn packaged(place: &Place) -> Vec<PathBuf> {

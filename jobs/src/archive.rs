@@ -5,12 +5,15 @@ use crate::config::Config;
 use crate::exit;
 use crate::output::{Shown, table};
 use crate::runner::{now, open_store_existing, today};
+use cartulaire_engine::elimination::papers::Bordereau;
 use cartulaire_engine::elimination::state::State;
 use cartulaire_engine::elimination::{bordereau, done, read_list};
 use cartulaire_engine::error::{Error, Result};
 use cartulaire_engine::french::{count, thousands};
 use cartulaire_engine::journal;
+use cartulaire_engine::run::Rulebook;
 use cartulaire_engine::seda::destruction::{Head, Message, Request, write};
+use cartulaire_engine::seda::profile::Agencies;
 use cartulaire_engine::seda::reply::{Imported, Verdict, Version, import};
 use cartulaire_engine::store::{SipRow, Store, files};
 use chrono::{NaiveDate, NaiveTime};
@@ -170,6 +173,24 @@ pub fn page(taken: &Imported) -> String {
     text
 }
 
+/// Agencies of the classes of a list: those that have a profile agree on them.
+fn agencies<'r>(rulebook: &'r Rulebook, paper: &Bordereau) -> Result<&'r Agencies> {
+    let class = |table: &str| {
+        let contract = rulebook.contracts.iter().find(|c| c.name == table)?;
+        rulebook.profile.class(&contract.record_class)
+    };
+    let mut own = paper.rows.iter().filter_map(|r| class(&r.table)).map(|c| &c.parties.agencies);
+    let any = || rulebook.profile.classes.values().map(|c| &c.parties.agencies).next();
+    let first = own.next().or_else(any);
+    match first {
+        Some(first) if own.all(|a| a == first) => Ok(first),
+        Some(_) => Err(Error::Usage(
+            "les classes de cette liste n'ont pas les mêmes services dans les profils SEDA : faites-en des listes séparées".into(),
+        )),
+        None => Err(Error::Usage("aucun profil SEDA ne dit les services : voyez [seda] profiles".into())),
+    }
+}
+
 /// `seda destruction`: requests for authorisation from a list that was submitted, notification from
 /// one that was executed. Units are the rows of the bordereau; those whose records the archive holds
 /// are left out: only a copy of them goes.
@@ -193,10 +214,10 @@ pub fn destruction(config: &Config, args: &DestructionArgs, shown: &Shown) -> Re
         );
         return Err(Error::Refused { code: "SEDA_DESTRUCTION", message });
     }
-    let agencies = &rulebook.profile.agencies;
+    let agencies = agencies(&rulebook, &paper)?;
     let date = args.date.date.unwrap_or_else(today);
     let unit = |order: usize| format!("{list}-L{order:04}");
-    let rows: Vec<usize> = paper.rows.iter().filter(|r| r.archived.is_none()).map(|r| r.order).collect();
+    let rows: Vec<usize> = paper.rows.iter().filter(|r| r.archived.is_empty()).map(|r| r.order).collect();
     let head = |suffix: &str, party: &str| Head {
         version: Version::V2_2,
         message_id: format!("{list}-{suffix}"),

@@ -653,6 +653,15 @@ pub enum Seda {
     },
     /// Contrôle un paquet comme l'archive le ferait, le nôtre ou celui d'un autre
     Check(SedaCheck),
+    /// Écrit le profil d'une classe en RELAX NG, que le service d'archives peut charger
+    Rng {
+        /// Classe d'enregistrements
+        #[arg(value_name = "CLASSE")]
+        class: String,
+        /// Fichier écrit (par défaut : sortie standard)
+        #[arg(long, value_name = "FICHIER")]
+        out: Option<PathBuf>,
+    },
     /// Paquets et leur état : créé, déposé, archivé, refusé
     List,
     /// Dépose à la cible de [seda.deposit] les paquets qui ne le sont pas, ou va chercher leur réponse

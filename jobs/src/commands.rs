@@ -12,7 +12,7 @@ use cartulaire_engine::elimination::second;
 use cartulaire_engine::error::{Error, IoContext, Result};
 use cartulaire_engine::french::thousands;
 use cartulaire_engine::receive::{inbox_files, news, recognise};
-use cartulaire_engine::store::{Store, files};
+use cartulaire_engine::store::Store;
 use cartulaire_engine::validate::missing_tables;
 use cartulaire_engine::{extract, journal};
 use chrono::{NaiveDate, Utc};
@@ -73,6 +73,7 @@ pub fn dispatch(cli: &Cli) -> Result<u8> {
         Command::Seda(Seda::Destruction(args)) => archive::destruction(&config, args, &shown),
         Command::Seda(Seda::Deposit { sips, date }) => deposit::run(&config, sips, date.date, &shown),
         Command::Seda(Seda::Resolve(args)) => deposit::resolve(&config, args, &shown),
+        Command::Seda(Seda::Rng { class, out }) => crate::seda::rng(&config, class, out.as_deref(), &shown),
         Command::Journal(Journal::Verify) => verify(&config, &shown),
         Command::Status => status(&config, &shown),
         Command::History => history(&config, &shown),
@@ -99,14 +100,7 @@ fn contract_export(
         ContractForm::JsonSchema => pretty(json_schema(contract)),
         ContractForm::Dictionary => dictionary_page(contract)?,
     };
-    match out {
-        Some(path) => {
-            files::write_atomic(path, text.as_bytes())?;
-            shown.document(&json!({"path": path.display().to_string()}));
-            shown.say(&format!("« {} » écrit.", path.display()));
-        }
-        None => shown.raw(&text),
-    }
+    shown.deliver(out, &text)?;
     Ok(exit::DONE)
 }
 

@@ -12,7 +12,7 @@ use cartulaire_engine::nomenclature::{Nomenclatures, table_of};
 use cartulaire_engine::retention::tri::{Plan, load_plans};
 use cartulaire_engine::retention::{Referential, RuleTexts, SHIPPED, SHIPPED_PLANS};
 use cartulaire_engine::run::Rulebook;
-use cartulaire_engine::seda::Profile;
+use cartulaire_engine::seda::profile::{Profile, SHIPPED as SHIPPED_PROFILES};
 use serde::Deserialize;
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
@@ -21,7 +21,6 @@ use crate::deposit::{Section, Settings};
 use crate::job::Job;
 
 const CALENDAR: &str = include_str!("../../retention-rules/calendars/annees-scolaires.toml");
-const PROFILE: &str = include_str!("../../seda-profiles/defaut.toml");
 const DATASETS: &[(&str, &str)] = &[
     (
         "dnma-visites-academie-semaine-profil.toml",
@@ -73,7 +72,7 @@ struct PathSection {
 #[derive(Deserialize, Default)]
 #[serde(deny_unknown_fields)]
 struct SedaSection {
-    profile: Option<String>,
+    profiles: Option<String>,
     xsd: Option<String>,
     deposit: Option<Section>,
 }
@@ -131,7 +130,7 @@ pub struct Config {
     contracts: Option<PathBuf>,
     datasets: Option<PathBuf>,
     jobs: Option<PathBuf>,
-    profile: Option<PathBuf>,
+    profiles: Option<PathBuf>,
     rules: Option<PathBuf>,
     overlay: Option<PathBuf>,
     plans: Option<PathBuf>,
@@ -170,7 +169,7 @@ impl Config {
             contracts: at(raw.contracts.path),
             datasets: at(raw.datasets.path),
             jobs: at(raw.jobs.path),
-            profile: at(raw.seda.profile),
+            profiles: at(raw.seda.profiles),
             seda_xsd: at(raw.seda.xsd),
             deposit: raw.seda.deposit.map(|section| Settings {
                 section,
@@ -209,10 +208,7 @@ impl Config {
         let calendar = collect(&mut faults, self.calendar());
         let referential = collect(&mut faults, self.referential());
         let datasets = contracts.as_deref().and_then(|c| collect(&mut faults, self.datasets(c)));
-        let profile = collect(
-            &mut faults,
-            one(self.profile.as_deref(), "defaut.toml", PROFILE).and_then(|(f, t)| Profile::load(&f, &t)),
-        );
+        let profile = collect(&mut faults, self.profile());
         if let (Some(contracts), Some((referential, ..))) = (&contracts, &referential) {
             faults.extend(unknown_events(contracts, referential));
         }
@@ -337,6 +333,17 @@ impl Config {
         }
         all.sort_by(|a, b| a.name.cmp(&b.name));
         if faults.is_empty() { Ok(all) } else { Err(Error::Config(faults)) }
+    }
+
+    /// Shipped descriptions of packages; a file of the organisation replaces that of the same name.
+    pub fn profile(&self) -> Result<Profile> {
+        let own = self.profiles.as_deref().map_or_else(|| Ok(Vec::new()), toml_files)?;
+        let name = |f: &str| Path::new(f).file_name().map(|n| n.to_string_lossy().into_owned());
+        let taken: BTreeSet<_> = own.iter().filter_map(|(f, _)| name(f)).collect();
+        let shipped = SHIPPED_PROFILES.into_iter().filter(|(f, _)| !taken.contains(*f));
+        let files: Vec<(&str, &str)> =
+            own.iter().map(|(f, t)| (f.as_str(), t.as_str())).chain(shipped).collect();
+        Profile::load(files)
     }
 
     /// Job definitions.

@@ -1,11 +1,14 @@
 //! What people see: progress on stderr, results on stdout.
 
+use cartulaire_engine::error::Result;
 use cartulaire_engine::french::thousands;
 use cartulaire_engine::run::Progress;
-use cartulaire_engine::store::StepRow;
+use cartulaire_engine::store::{StepRow, files};
 use indicatif::{ProgressBar, ProgressStyle};
+use serde_json::json;
 use std::cell::RefCell;
 use std::io::{IsTerminal, Write};
+use std::path::Path;
 
 /// How much to show.
 pub struct Shown {
@@ -34,6 +37,19 @@ impl Shown {
     /// Writes a document that was asked for as it is.
     pub fn raw(&self, text: &str) {
         write_out(text.trim_end());
+    }
+
+    /// Writes a document that was asked for into a file, or as it is.
+    pub fn deliver(&self, out: Option<&Path>, text: &str) -> Result<()> {
+        match out {
+            Some(path) => {
+                files::write_atomic(path, text.as_bytes())?;
+                self.document(&json!({"path": path.display().to_string()}));
+                self.say(&format!("« {} » écrit.", path.display()));
+            }
+            None => self.raw(text),
+        }
+        Ok(())
     }
 
     /// Writes the JSON document, when it is wanted: straight out, however long it is.

@@ -124,7 +124,7 @@ fn explain(config: &Config, record: &str, wanted: Option<&str>, at: NaiveDate, s
         return Err(Error::Usage(what));
     }
     let mut story = Analysis::new(&store, &book, at)?.explain(&group);
-    if let Some(sip) = store.ledger.packaged_in(&group.snapshot.path)? {
+    for (sip, _) in store.ledger.packages_of(&group.snapshot.path)? {
         story.sentences.push(match cartulaire_engine::seda::reply::archived(&store, &sip)? {
             Some(reply) => format!(
                 "Archivé : paquet {sip}, réponse de l'archive du {} (SHA-512 {}).",

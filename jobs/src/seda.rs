@@ -33,6 +33,17 @@ pub fn check(config: &Config, args: &SedaCheck, shown: &Shown) -> Result<u8> {
     })
 }
 
+/// Writes the profile of a class as RELAX NG.
+pub fn rng(config: &Config, class: &str, out: Option<&Path>, shown: &Shown) -> Result<u8> {
+    let profile = config.profile()?;
+    let Some(found) = profile.class(class) else {
+        let known: Vec<&str> = profile.classes.keys().map(String::as_str).collect();
+        return Err(Error::Usage(format!("classe sans profil « {class} » ; profils : {}", known.join(", "))));
+    };
+    shown.deliver(out, &profile.rng(found))?;
+    Ok(exit::DONE)
+}
+
 fn folder(path: Option<&PathBuf>) -> Result<Option<PathBuf>> {
     match path {
         Some(p) if !p.is_dir() => Err(Error::Usage(format!("« {} » n'est pas un dossier", p.display()))),

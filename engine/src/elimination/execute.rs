@@ -19,6 +19,7 @@ use crate::journal::NewEntry;
 use crate::retention::tri::Draws;
 use crate::retention::{Analysis, Clock, Outcome};
 use crate::run::Rulebook;
+use crate::seda::reply::Verdict;
 use crate::store::{
     PartWriter, Snapshot, Store, Target, TargetKind, files, gels_digest, read_batches, signed, tombstone,
 };
@@ -195,13 +196,12 @@ impl Execution<'_> {
         let mut proofs = BTreeMap::new();
         let mut facts = Vec::new();
         for row in proposed.rows.iter().filter(|r| granted.contains(&r.order)) {
-            let fate = match &row.archived {
-                None => RowFate::Eliminate,
-                Some(copy) => match self.proof(&copy.sip, &mut proofs)? {
-                    Ok(reply) if *reply == copy.reply_sha512 => RowFate::Archived,
-                    _ => RowFate::ArchiveUnproved,
-                },
-            };
+            let mut fate = if row.archived.is_empty() { RowFate::Eliminate } else { RowFate::Archived };
+            for copy in &row.archived {
+                if self.proof(&copy.sip, &mut proofs)?.as_ref() != Ok(&copy.reply_sha512) {
+                    fate = RowFate::ArchiveUnproved;
+                }
+            }
             facts.push(RowFacts { order: row.order, fate, granted: true });
         }
         Ok(facts)
@@ -255,7 +255,7 @@ impl Execution<'_> {
                     continue;
                 }
                 facts.latest_due = facts.latest_due.max(group.verdict.due);
-                let archived = due.rows.iter().any(|r| r.order == part.order && r.archived.is_some());
+                let archived = due.rows.iter().any(|r| r.order == part.order && !r.archived.is_empty());
                 match group.verdict.outcome {
                     Outcome::Eliminate if !archived => {}
                     Outcome::Conserve if archived && group.whole => {}
@@ -345,13 +345,8 @@ impl Execution<'_> {
         let old = self.store.path(&target.path);
         // After a crash the ledger may already be ahead of the disk.
         if let Some(snapshot) = self.store.ledger.snapshot(&target.path)? {
-            let sip = self.store.ledger.packaged_in(&target.path)?;
-            if let Some(sip) = &sip
-                && let Err(why) = self.proof(sip, proofs)?
-            {
-                return Err(Refusal::new("ELIM_NOT_ARCHIVED", why.clone()).into());
-            }
-            let (goes, rows) = self.last_look(&snapshot, listed, draws, sip.as_deref())?;
+            let sips = self.archived(&snapshot, proofs)?;
+            let (goes, rows) = self.last_look(&snapshot, listed, draws, &sips)?;
             if goes != target.records {
                 return Err(changed("le fichier ne porte plus les enregistrements visés"));
             }
@@ -362,7 +357,7 @@ impl Execution<'_> {
                 }
                 None => None,
             };
-            if sip.is_some() && kept.is_some() {
+            if !sips.is_empty() && kept.is_some() {
                 return Err(changed("le fichier est déjà dans un paquet pour les archives"));
             }
             let (salt, table) = (self.salt, &snapshot.table_name);
@@ -383,13 +378,33 @@ impl Execution<'_> {
         gone(&old)
     }
 
+    /// Packages by which the archive holds a snapshot, each proved again; none when it is in none.
+    fn archived(&self, snapshot: &Snapshot, proofs: &mut Proofs) -> Result<Vec<String>> {
+        let packages = self.store.ledger.packages_of(&snapshot.path)?;
+        let (mut sips, mut held, mut why) = (Vec::new(), 0, None);
+        for (sip, records) in &packages {
+            match self.proof(sip, proofs)? {
+                Ok(_) => {
+                    sips.push(sip.clone());
+                    held += records;
+                }
+                Err(message) => why = Some(message.clone()),
+            }
+        }
+        if packages.is_empty() || held == snapshot.rows.unsigned_abs() {
+            return Ok(sips);
+        }
+        let why = why.unwrap_or_else(|| "des enregistrements du fichier ne sont dans aucun paquet".into());
+        Err(Refusal::new("ELIM_NOT_ARCHIVED", why).into())
+    }
+
     /// Records of a snapshot that go, by row, if nothing holds them now.
     fn last_look(
         &self,
         snapshot: &Snapshot,
         listed: &Listed,
         draws: &Draws,
-        sip: Option<&str>,
+        sips: &[String],
     ) -> Result<(u64, BTreeMap<usize, Vec<String>>)> {
         let analysis = Analysis::with_draws(self.store, self.rulebook, self.date, draws.clone())?;
         let path = self.store.snapshot_path(snapshot)?;
@@ -399,9 +414,9 @@ impl Execution<'_> {
             snapshot: snapshot.clone(),
             groups: groups
                 .iter()
-                .filter(|g| match sip {
-                    None => g.verdict.outcome == Outcome::Eliminate,
-                    Some(_) => g.verdict.outcome == Outcome::Conserve && g.whole,
+                .filter(|g| match sips {
+                    [] => g.verdict.outcome == Outcome::Eliminate,
+                    _ => g.verdict.outcome == Outcome::Conserve && g.whole,
                 })
                 .map(|g| g.number)
                 .collect(),
@@ -412,7 +427,7 @@ impl Execution<'_> {
         let mut total = 0;
         names(&analysis, &part, &path, true, &mut |names| {
             for name in names.as_string::<i32>().iter().flatten() {
-                if let Some(row) = listed.row(&snapshot.table_name, name, sip) {
+                if let Some(row) = listed.row(&snapshot.table_name, name, sips) {
                     rows.entry(row).or_default().push(name.to_owned());
                     total += 1;
                 }
@@ -425,7 +440,7 @@ impl Execution<'_> {
                 .as_string::<i32>()
                 .iter()
                 .flatten()
-                .filter(|n| listed.row(&snapshot.table_name, n, sip).is_some())
+                .filter(|n| listed.row(&snapshot.table_name, n, sips).is_some())
                 .count() as u64;
             Ok(())
         })?;
@@ -452,7 +467,7 @@ impl Execution<'_> {
             let stays: BooleanArray = names
                 .as_string::<i32>()
                 .iter()
-                .map(|n| Some(n.is_none_or(|n| listed.row(&snapshot.table_name, n, None).is_none())))
+                .map(|n| Some(n.is_none_or(|n| listed.row(&snapshot.table_name, n, &[]).is_none())))
                 .collect();
             let batch = filter_record_batch(&batch, &stays)?;
             kept += batch.num_rows() as u64;
@@ -602,9 +617,9 @@ type Proofs = BTreeMap<String, Result<String, String>>;
 
 /// Names of the granted records, exactly as they were visaed.
 pub(super) struct Listed {
-    /// Row, its table, its package when the archive holds it, names of its records. A name is unique in
+    /// Row, its table, its packages when the archive holds it, names of its records. A name is unique in
     /// its table only.
-    rows: Vec<(usize, String, Option<String>, HashSet<String>)>,
+    rows: Vec<(usize, String, Vec<String>, HashSet<String>)>,
 }
 
 impl Listed {
@@ -652,14 +667,14 @@ impl Listed {
         }
         let rows = rows.into_iter().filter_map(|(order, names)| {
             let row = paper.rows.iter().find(|r| r.order == order)?;
-            Some((order, row.table.clone(), row.archived.as_ref().map(|a| a.sip.clone()), names))
+            Some((order, row.table.clone(), row.archived.iter().map(|a| a.sip.clone()).collect(), names))
         });
         Ok(Listed { rows: rows.collect() })
     }
 
-    /// The row of a record that is in a package, or in none.
-    pub(super) fn row(&self, table: &str, record: &str, sip: Option<&str>) -> Option<usize> {
-        let mut rows = self.rows.iter().filter(|(_, of, held, _)| of == table && held.as_deref() == sip);
+    /// The row of a record that these packages hold; none of them: that is only here.
+    pub(super) fn row(&self, table: &str, record: &str, sips: &[String]) -> Option<usize> {
+        let mut rows = self.rows.iter().filter(|(_, of, held, _)| of == table && held == sips);
         rows.find(|(.., names)| names.contains(record)).map(|(row, ..)| *row)
     }
 }
@@ -680,12 +695,20 @@ pub fn done(store: &Store, list: &str) -> Result<(Vec<super::acts::RowDone>, Vec
         .unwrap_or_default();
     let mut packages = BTreeMap::new();
     for target in &targets {
-        packages.insert(target.path.as_str(), store.ledger.packaged_in(&target.path)?);
+        let mut held = Vec::new();
+        for (sip, _) in store.ledger.packages_of(&target.path)? {
+            let last = store.ledger.replies(&sip)?.pop();
+            held.extend(last.filter(|r| r.verdict == Verdict::Archived).map(|r| r.sip_id));
+        }
+        packages.insert(target.path.as_str(), held);
     }
     let rows = paper.rows.iter().map(|r| {
         let folder = format!("tables/{}/annee_scolaire={}-{}/", r.table, r.first_year, r.last_year);
-        let sip = r.archived.as_ref().map(|a| &a.sip);
-        let same = |t: &&Target| packages.get(t.path.as_str()).and_then(Option::as_ref) == sip;
+        let same = |t: &&Target| {
+            packages
+                .get(t.path.as_str())
+                .is_some_and(|held| held.iter().eq(r.archived.iter().map(|a| &a.sip)))
+        };
         let mine =
             targets.iter().filter(|t| t.done && t.kind == TargetKind::Table && t.path.starts_with(&folder));
         let mine = mine.filter(same);

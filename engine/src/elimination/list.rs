@@ -75,33 +75,30 @@ pub fn due(
     sink: &mut dyn FnMut(&BordereauRow, ArrayRef) -> Result<()>,
 ) -> Result<Due> {
     let analysis = Analysis::new(store, rulebook, at)?;
-    let mut by_row: BTreeMap<(String, String, String, Option<String>), Vec<Group>> = BTreeMap::new();
+    let mut by_row: BTreeMap<(String, String, String, Vec<String>), Vec<Group>> = BTreeMap::new();
     let mut replies = BTreeMap::new();
     let mut read = 0;
     for snapshot in store.ledger.snapshots("")? {
         let path = store.path(&snapshot.path);
         // What went into a package is no longer ours to list, until the archive holds it.
-        let sip = store.ledger.packaged_in(&snapshot.path)?;
-        let archived = match &sip {
-            Some(sip) => local_copy(store, rulebook, &snapshot, sip, &mut replies)?,
-            None => false,
-        };
+        let packages = store.ledger.packages_of(&snapshot.path)?;
+        let sips = local_copy(store, rulebook, &snapshot, &packages, &mut replies)?;
         for group in analysis.groups(snapshot, &path)? {
             read += group.records;
             let goes = match group.verdict.outcome {
-                Outcome::Eliminate => sip.is_none(),
-                Outcome::Conserve => archived && group.whole,
+                Outcome::Eliminate => packages.is_empty(),
+                Outcome::Conserve => !sips.is_empty() && group.whole,
                 _ => false,
             };
             if goes {
                 let s = &group.snapshot;
                 let (class, year) = (s.record_class.clone(), s.annee_scolaire.clone());
-                by_row.entry((class, year, s.table_name.clone(), sip.clone())).or_default().push(group);
+                by_row.entry((class, year, s.table_name.clone(), sips.clone())).or_default().push(group);
             }
         }
     }
     let (mut rows, mut parts, mut tris) = (Vec::new(), Vec::new(), BTreeMap::new());
-    for (order, ((_, year, table, sip), groups)) in (1..).zip(by_row) {
+    for (order, ((_, year, table, sips), groups)) in (1..).zip(by_row) {
         let told = Told::of(&analysis, &groups);
         let contract = rulebook.contracts.iter().find(|c| c.name == table);
         let (first_year, last_year) = year.split_once('-').unwrap_or((&year, &year));
@@ -121,14 +118,14 @@ pub fn due(
             records_sha256: String::new(),
             reasons: told.reasons,
             observations: Vec::new(),
-            archived: None,
+            archived: Vec::new(),
         };
-        if let Some(reply) = sip.as_ref().and_then(|sip| replies.get(sip)?.clone()) {
+        for reply in sips.iter().filter_map(|sip| replies.get(sip)?.clone()) {
             row.observations.push(format!(
                 "copie locale seulement : l'archive conserve ces enregistrements (paquet {}, réponse {} du {}, SHA-512 {})",
                 reply.sip_id, reply.message_id, reply.replied_at, reply.sha512
             ));
-            row.archived = Some(ArchivedCopy { sip: reply.sip_id, reply_sha512: reply.sha512 });
+            row.archived.push(ArchivedCopy { sip: reply.sip_id, reply_sha512: reply.sha512 });
         }
         let drawn: BTreeMap<&str, _> =
             groups.iter().filter_map(|g| analysis.drawn(g)).map(|(tri, _)| (tri.id.as_str(), tri)).collect();
@@ -178,21 +175,29 @@ pub fn due(
     Ok(Due { rows, parts, copies, tris, read })
 }
 
-/// Whether the archive holds the package of a snapshot, so that the local copy may be asked for. Not
-/// as long as an older state of a complete delivery is kept: it would pass for the present one.
+/// Packages by which the archive holds every row of a snapshot, so that the local copy may be asked
+/// for; none when a row is missing. Nor as long as an older state of a complete delivery is kept: it
+/// would pass for the present one.
 fn local_copy(
     store: &Store,
     rulebook: &Rulebook,
     snapshot: &Snapshot,
-    sip: &str,
+    packages: &[(String, u64)],
     replies: &mut BTreeMap<String, Option<ReplyRow>>,
-) -> Result<bool> {
-    if !replies.contains_key(sip) {
-        replies.insert(sip.to_owned(), crate::seda::reply::archived(store, sip)?);
+) -> Result<Vec<String>> {
+    let (mut sips, mut held) = (Vec::new(), 0);
+    for (sip, records) in packages {
+        if !replies.contains_key(sip) {
+            replies.insert(sip.clone(), crate::seda::reply::archived(store, sip)?);
+        }
+        if replies.get(sip).is_some_and(Option::is_some) {
+            sips.push(sip.clone());
+            held += records;
+        }
     }
     let complete = rulebook.contracts.iter().any(|c| c.name == snapshot.table_name && c.snapshot);
-    let held = replies.get(sip).is_some_and(Option::is_some);
-    Ok(held && !(complete && store.ledger.older_state(&snapshot.path)?))
+    let whole = held == snapshot.rows.unsigned_abs();
+    Ok(if whole && !(complete && store.ledger.older_state(&snapshot.path)?) { sips } else { Vec::new() })
 }
 
 /// What a row says of its records: they may fall under several rules.

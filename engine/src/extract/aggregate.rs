@@ -14,11 +14,12 @@ use chrono::NaiveDate;
 use polars::prelude::{Column, DataFrame, Expr, IntoLazy, JoinArgs, JoinType, col, len, lit};
 use std::collections::{BTreeMap, BTreeSet};
 
-/// The filled cells of a dataset with all their margins, and the records that made them.
+/// The filled cells of a dataset with all their margins, the records that made them, and the
+/// snapshots that hold these.
 ///
 /// # Errors
 /// When the store fails.
-pub fn aggregate(store: &Store, dataset: &Dataset, date: NaiveDate) -> Result<(Cube, Counts)> {
+pub fn aggregate(store: &Store, dataset: &Dataset, date: NaiveDate) -> Result<(Cube, Counts, Vec<String>)> {
     let all = store.ledger.snapshots(&dataset.table)?;
     let mut current = current(&all, dataset.snapshot, date);
     if dataset.latest_year_only {
@@ -38,7 +39,8 @@ pub fn aggregate(store: &Store, dataset: &Dataset, date: NaiveDate) -> Result<(C
         counted += reduce(store, dataset, (emitter, year), &parts, date, &mut cells)?;
     }
     let counts = Counts { read: total, accepted: counted, excluded: total - counted, ..Counts::default() };
-    Ok((Cube::with_totals(dataset.dimension_names().len(), &cells), counts))
+    let sources = current.iter().map(|s| s.path.clone()).collect();
+    Ok((Cube::with_totals(dataset.dimension_names().len(), &cells), counts, sources))
 }
 
 fn reduce(

@@ -32,6 +32,8 @@ pub struct Extracted {
     pub counts: Counts,
     /// Cells, and how many are masked.
     pub cells: (usize, usize),
+    /// Snapshots whose rows were counted.
+    pub sources: Vec<String>,
 }
 
 /// Aggregates, protects, audits and writes a dataset into `folder`.
@@ -45,7 +47,7 @@ pub fn build(
     version: &str,
     folder: &Path,
 ) -> Result<Extracted> {
-    let (mut cube, counts) = aggregate::aggregate(store, dataset, date)?;
+    let (mut cube, counts, sources) = aggregate::aggregate(store, dataset, date)?;
     let mut certificate = json!({"dataset": dataset.name, "version": version, "masked": []});
     if let Some(threshold) = dataset.threshold {
         protect::protect(&mut cube, threshold)?;
@@ -75,6 +77,7 @@ pub fn build(
         certificate,
         counts,
         cells: (cube.cells.len(), masked),
+        sources,
     })
 }
 
@@ -154,7 +157,7 @@ fn publish_version(run: &mut Run<'_>, dataset: &Dataset, version: &str, built: &
         digest: built.data_digest.clone(),
         run_id: run.id.clone(),
     };
-    let payload = json!({"dataset": row.dataset, "version": version, "data_sha256": row.digest, "cells": built.cells.0, "masked": built.cells.1});
+    let payload = json!({"dataset": row.dataset, "version": version, "data_sha256": row.digest, "cells": built.cells.0, "masked": built.cells.1, "sources": built.sources});
     let (at, date) = (run.now(), run.date.to_string());
     run.store.ledger.transact(|tx| {
         tx.publication(&row)?;

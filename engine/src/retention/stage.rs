@@ -142,6 +142,13 @@ impl<'r> Analysis<'r> {
         governing.filter(|r| r.clock == Clock::Dua).collect()
     }
 
+    /// What the rules say of a group, were no hold on it.
+    pub fn without_holds(&self, group: &Group) -> Outcome {
+        let rules = self.referential.class(&group.snapshot.record_class);
+        let facts = Facts { dates: &group.shared.dates, document: group.shared.document.as_deref() };
+        rules.decide(facts, self.at, self.calendar, false).outcome
+    }
+
     /// Groups of one snapshot whose file is at `path`.
     ///
     /// # Errors

@@ -2,36 +2,40 @@
 //! Plain formats that an archive identifies and that can be read in fifty years; not Parquet,
 //! which PRONOM does not list.
 
+use super::profile::{ClassProfile, Kind};
+use super::zipper::Method;
 use crate::contract::{Contract, dictionary, table_schema};
-use crate::domain::hex;
+use crate::domain::Digest;
 use crate::error::{Error, IoContext, Result};
-use crate::store::{Snapshot, Store, read_batches};
-use arrow::array::{Array, ArrayRef, AsArray, StringArray};
+use crate::store::{Snapshot, Store, files, read_batches};
+use arrow::array::{Array, ArrayRef, AsArray, RecordBatch, StringArray};
 use arrow::compute::cast;
 use arrow::datatypes::DataType;
-use sha2::{Digest, Sha512};
+use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
 use std::fs::File;
-use std::io::{BufWriter, Write};
-use std::path::Path;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
-/// A file of the package.
+/// A file of the package, written aside.
+#[derive(Debug, Clone)]
 pub struct Object {
-    /// XML identifier; also the neutral file name.
-    pub id: String,
-    /// Path inside the package.
-    pub uri: String,
+    /// What it is.
+    pub kind: Kind,
+    /// Table that it belongs to.
+    pub table: Option<String>,
+    /// Where it waits.
+    pub path: PathBuf,
+    /// Bytes.
+    pub size: u64,
     /// Name for people.
     pub filename: String,
     /// Title of its unit.
     pub title: String,
-    /// What it is.
+    /// Scope of its unit.
     pub description: String,
     /// Format.
     pub format: Format,
-    /// Lower-case SHA-512.
-    pub sha512: String,
-    /// Bytes.
-    pub size: u64,
 }
 
 /// Formats that we write, with their PRONOM identifiers (DROID signature file v109).
@@ -41,127 +45,199 @@ pub struct Format {
     pub mime: &'static str,
     pub puid: &'static str,
     pub extension: &'static str,
+    pub method: Method,
 }
 
-const CSV: Format =
-    Format { name: "Comma Separated Values", mime: "text/csv", puid: "x-fmt/18", extension: "csv" };
-const JSON: Format = Format {
+/// Comma separated values.
+pub const CSV: Format = Format {
+    name: "Comma Separated Values",
+    mime: "text/csv",
+    puid: "x-fmt/18",
+    extension: "csv",
+    method: Method::Deflated,
+};
+/// JSON.
+pub const JSON: Format = Format {
     name: "JSON Data Interchange Format",
     mime: "application/json",
     puid: "fmt/817",
     extension: "json",
+    method: Method::Deflated,
 };
-const TEXT: Format =
-    Format { name: "Plain Text File", mime: "text/plain", puid: "x-fmt/111", extension: "txt" };
+/// Plain text.
+pub const TEXT: Format = Format {
+    name: "Plain Text File",
+    mime: "text/plain",
+    puid: "x-fmt/111",
+    extension: "txt",
+    method: Method::Deflated,
+};
 
-/// Writes the four objects of a table below `folder`; numbers go on from `next`.
-///
-/// # Errors
-/// When the store or the disk fail.
-pub fn write_table(
-    store: &Store,
-    contract: &Contract,
-    snapshots: &[&Snapshot],
-    quality: &str,
-    folder: &Path,
-    next: &mut usize,
-) -> Result<(Vec<Object>, u64)> {
-    let mut object = |format: Format, what: &str, title: String, description: String| {
-        *next += 1;
-        let id = format!("BDO-{next:04}");
-        Object {
-            uri: format!("content/{id}.{}", format.extension),
-            filename: format!("{}-{what}.{}", contract.name, format.extension),
-            id,
-            title,
-            description,
-            format,
-            sha512: String::new(),
-            size: 0,
-        }
-    };
-    let t = &contract.title;
-    let mut data = object(
-        CSV,
-        "donnees",
-        format!("{t} : données"),
-        "Table en CSV (RFC 4180, UTF-8, virgule, en-tête).".into(),
-    );
-    let mut schema =
-        object(JSON, "schema", format!("{t} : schéma"), "Description des colonnes (Table Schema).".into());
-    let mut words = object(
-        TEXT,
-        "dictionnaire",
-        format!("{t} : dictionnaire"),
-        "Dictionnaire de données en clair.".into(),
-    );
-    let mut report = object(
-        JSON,
-        "qualite",
-        format!("{t} : contrôles"),
-        "Contrôles faits à la réception des données.".into(),
-    );
-
-    let mut out = Hashing::create(&folder.join(&data.uri))?;
-    let rows = write_csv(store, contract, snapshots, &mut out)?;
-    (data.sha512, data.size) = out.finish()?;
-    let schema_text =
-        serde_json::to_string_pretty(&table_schema(contract)).map_err(|e| Error::Write(e.to_string()))?;
-    for (object, text) in
-        [(&mut schema, schema_text), (&mut words, dictionary(contract)), (&mut report, quality.to_owned())]
-    {
-        let mut out = Hashing::create(&folder.join(&object.uri))?;
-        out.write_all(text.as_bytes()).at(folder)?;
-        out.write_all(b"\n").at(folder)?;
-        (object.sha512, object.size) = out.finish()?;
-    }
-    Ok((vec![data, schema, words, report], rows))
+/// Rows of one producer in a table: its data file and how many rows each snapshot gave.
+pub struct Share {
+    /// Agency.
+    pub producer: String,
+    /// The data.
+    pub data: Object,
+    /// (path of the snapshot, rows).
+    pub rows: Vec<(String, u64)>,
 }
 
-fn write_csv(
+/// Writes the rows of a table below `folder`, one file a producer.
+///
+/// # Errors
+/// When the store or the disk fail, or the contract is not that of the rows.
+pub fn write_rows(
     store: &Store,
     contract: &Contract,
+    class: &ClassProfile,
     snapshots: &[&Snapshot],
-    out: &mut impl Write,
-) -> Result<u64> {
-    let mut writer = csv::WriterBuilder::new().terminator(csv::Terminator::CRLF).from_writer(out);
+    folder: &Path,
+) -> Result<Vec<Share>> {
+    let producers =
+        class.producers.as_ref().and_then(|p| contract.column(&p.column).map(|_| p.column.as_str()));
+    let mut files: BTreeMap<&str, Table> = BTreeMap::new();
     let fault = |e: csv::Error| Error::Write(e.to_string());
-    writer.write_record(contract.columns.iter().map(|c| c.name.as_bytes())).map_err(fault)?;
-    let mut rows = 0;
     for snapshot in snapshots {
         for batch in read_batches(&store.snapshot_path(snapshot)?, None)? {
-            let batch = batch?;
-            let n = batch.num_rows();
-            let known = |n: &str| n.starts_with('_') || contract.column(n).is_some();
-            if let Some(field) = batch.schema().fields().iter().find(|f| !known(f.name())) {
-                return Err(changed(contract, field.name()));
-            }
-            let columns: Vec<ArrayRef> = contract
-                .columns
-                .iter()
-                .map(|c| match batch.column_by_name(&c.name) {
-                    Some(array) => as_text(array),
-                    // The school year is the partition: its value is in the path.
-                    None if contract.partition_column() == contract.column(&c.name) => {
-                        Ok(std::sync::Arc::new(StringArray::from_iter_values(std::iter::repeat_n(
-                            &snapshot.annee_scolaire,
-                            n,
-                        ))) as ArrayRef)
-                    }
-                    None => Err(changed(contract, &c.name)),
-                })
-                .collect::<Result<_>>()?;
+            let columns = columns(contract, snapshot, &batch?)?;
             let texts: Vec<&StringArray> = columns.iter().map(|c| c.as_string()).collect();
-            for row in 0..n {
-                writer
+            let by = producers.and_then(|name| contract.columns.iter().position(|c| &*c.name == name));
+            let by = by.and_then(|i| texts.get(i).copied());
+            for row in 0..texts.first().map_or(0, |c| c.len()) {
+                let agency = class.agency_of(by.filter(|c| c.is_valid(row)).map(|c| c.value(row)));
+                let table = match files.entry(agency) {
+                    Entry::Occupied(e) => e.into_mut(),
+                    Entry::Vacant(e) => {
+                        let name =
+                            format!("{}-{}.csv", contract.name, Digest::of(agency.as_bytes()).short(8));
+                        e.insert(Table::create(folder.join(name), contract)?)
+                    }
+                };
+                table
+                    .writer
                     .write_record(texts.iter().map(|c| if c.is_valid(row) { c.value(row) } else { "" }))
                     .map_err(fault)?;
+                match table.rows.last_mut() {
+                    Some((path, n)) if *path == snapshot.path => *n += 1,
+                    _ => table.rows.push((snapshot.path.clone(), 1)),
+                }
             }
-            rows += n as u64;
         }
     }
-    writer.flush().at(store.root())?;
-    Ok(rows)
+    files.into_iter().map(|(agency, table)| table.finish(agency, contract)).collect()
+}
+
+/// Files of a producer that are open at the same time are as many as its profile names.
+struct Table {
+    path: PathBuf,
+    writer: csv::Writer<File>,
+    rows: Vec<(String, u64)>,
+}
+
+impl Table {
+    fn create(path: PathBuf, contract: &Contract) -> Result<Self> {
+        let file = File::create(&path).at(&path)?;
+        let mut writer = csv::WriterBuilder::new()
+            .terminator(csv::Terminator::CRLF)
+            .buffer_capacity(1 << 17)
+            .from_writer(file);
+        let header = contract.columns.iter().map(|c| c.name.as_bytes());
+        writer.write_record(header).map_err(|e| Error::Write(e.to_string()))?;
+        Ok(Table { path, writer, rows: Vec::new() })
+    }
+
+    fn finish(mut self, agency: &str, contract: &Contract) -> Result<Share> {
+        self.writer.flush().at(&self.path)?;
+        let size = std::fs::metadata(&self.path).at(&self.path)?.len();
+        let data = Object {
+            kind: Kind::Data,
+            table: Some(contract.name.clone()),
+            path: self.path,
+            size,
+            filename: format!("{}-donnees.csv", contract.name),
+            title: format!("{} : données", contract.title),
+            description: "Table en CSV (RFC 4180, UTF-8, virgule, en-tête).".into(),
+            format: CSV,
+        };
+        Ok(Share { producer: agency.to_owned(), data, rows: self.rows })
+    }
+}
+
+/// Writes what explains a table below `folder`: Table Schema, dictionary, quality report.
+///
+/// # Errors
+/// When the disk fails.
+pub fn write_explanations(contract: &Contract, quality: &str, folder: &Path) -> Result<Vec<Object>> {
+    let schema =
+        serde_json::to_string_pretty(&table_schema(contract)).map_err(|e| Error::Write(e.to_string()))?;
+    [
+        (Kind::Schema, "schema", JSON, "schéma", "Description des colonnes (Table Schema).", schema),
+        (
+            Kind::Dictionary,
+            "dictionnaire",
+            TEXT,
+            "dictionnaire",
+            "Dictionnaire de données en clair.",
+            dictionary(contract),
+        ),
+        (
+            Kind::Quality,
+            "qualite",
+            JSON,
+            "contrôles",
+            "Contrôles faits à la réception des données.",
+            quality.to_owned(),
+        ),
+    ]
+    .into_iter()
+    .map(|(kind, what, format, word, description, text)| {
+        let filename = format!("{}-{what}.{}", contract.name, format.extension);
+        let title = format!("{} : {word}", contract.title);
+        let object = write_text(kind, filename, title, description, format, &text, folder)?;
+        Ok(Object { table: Some(contract.name.clone()), ..object })
+    })
+    .collect()
+}
+
+/// Writes a text of the package below `folder`, with a line end.
+///
+/// # Errors
+/// When the disk fails.
+pub fn write_text(
+    kind: Kind,
+    filename: String,
+    title: String,
+    description: &str,
+    format: Format,
+    text: &str,
+    folder: &Path,
+) -> Result<Object> {
+    let path = folder.join(&filename);
+    files::write_atomic(&path, format!("{text}\n").as_bytes())?;
+    let size = text.len() as u64 + 1;
+    Ok(Object { kind, table: None, path, size, filename, title, description: description.into(), format })
+}
+
+/// Columns of the contract as texts.
+fn columns(contract: &Contract, snapshot: &Snapshot, batch: &RecordBatch) -> Result<Vec<ArrayRef>> {
+    let known = |n: &str| n.starts_with('_') || contract.column(n).is_some();
+    if let Some(field) = batch.schema().fields().iter().find(|f| !known(f.name())) {
+        return Err(changed(contract, field.name()));
+    }
+    contract
+        .columns
+        .iter()
+        .map(|c| match batch.column_by_name(&c.name) {
+            Some(array) => as_text(array),
+            // The school year is the partition: its value is in the path.
+            None if contract.partition_column() == contract.column(&c.name) => {
+                let year = std::iter::repeat_n(&snapshot.annee_scolaire, batch.num_rows());
+                Ok(Arc::new(StringArray::from_iter_values(year)) as ArrayRef)
+            }
+            None => Err(changed(contract, &c.name)),
+        })
+        .collect()
 }
 
 /// An archive must not receive a table under a description that is not its own.
@@ -182,41 +258,5 @@ fn as_text(array: &ArrayRef) -> Result<ArrayRef> {
             values.iter().flatten().collect::<Vec<_>>().join("|")
         })
     });
-    Ok(std::sync::Arc::new(StringArray::from_iter(joined)))
-}
-
-/// A file that is digested while it is written.
-struct Hashing {
-    file: BufWriter<File>,
-    hasher: Sha512,
-    size: u64,
-    path: std::path::PathBuf,
-}
-
-impl Hashing {
-    fn create(path: &Path) -> Result<Self> {
-        if let Some(folder) = path.parent() {
-            std::fs::create_dir_all(folder).at(folder)?;
-        }
-        let file = BufWriter::with_capacity(1 << 18, File::create(path).at(path)?);
-        Ok(Hashing { file, hasher: Sha512::new(), size: 0, path: path.to_path_buf() })
-    }
-
-    fn finish(mut self) -> Result<(String, u64)> {
-        self.file.flush().at(&self.path)?;
-        Ok((hex(&self.hasher.finalize()), self.size))
-    }
-}
-
-impl Write for Hashing {
-    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
-        let n = self.file.write(bytes)?;
-        self.hasher.update(bytes.get(..n).unwrap_or_default());
-        self.size += n as u64;
-        Ok(n)
-    }
-
-    fn flush(&mut self) -> std::io::Result<()> {
-        self.file.flush()
-    }
+    Ok(Arc::new(StringArray::from_iter(joined)))
 }

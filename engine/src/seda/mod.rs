@@ -1,13 +1,17 @@
 //! SEDA packages (SIP) of the records to be kept for good. SEDA words stay inside this module.
 
+mod build;
 pub mod certificate;
 pub mod check;
 mod content;
+mod context;
 pub mod destruction;
-mod manifest;
+pub mod model;
 mod package;
-mod profile;
+pub mod profile;
 pub mod reply;
+pub mod write;
+pub mod zipper;
 
 pub use package::package;
-pub use profile::{ClassProfile, Profile};
+pub use profile::Profile;

@@ -1,26 +1,21 @@
-//! The package step: one SIP for the records of a class, a school year and a start of retention
-//! whose sort final is conservation. A record is packaged once.
+//! The package step: the records of a class, a school year and a start of retention whose sort final
+//! is conservation go into one set of packages. A record is packaged once.
 
-use super::content::{Object, write_table};
-use super::manifest::{self, Transfer};
-use super::profile::ClassProfile;
-use crate::domain::{AnneeScolaire, Digest, hex};
-use crate::error::{Error, IoContext, Result};
+use super::build::{Built, Set, build};
+use super::model::Version;
+use crate::domain::{AnneeScolaire, Digest};
+use crate::error::{Error, Result};
 use crate::french::{count, thousands};
 use crate::journal::NewEntry;
-use crate::report::DeliveryQuality;
-use crate::retention::{Group, Outcome, decisions};
+use crate::retention::{Analysis, Group, Outcome, decisions};
 use crate::run::{Counts, Run, Said};
-use crate::store::{SipRow, Snapshot, current, files};
+use crate::store::{Gel, SipRow, current, files, signed};
 use chrono::NaiveDate;
 use serde_json::json;
-use sha2::{Digest as _, Sha512};
 use std::collections::{BTreeMap, BTreeSet};
-use std::fs::File;
-use std::io::{BufReader, BufWriter, Read, Write};
-use std::path::Path;
-use zip::write::SimpleFileOptions;
-use zip::{CompressionMethod, DateTime, ZipWriter};
+
+/// What goes together: class, school year, start of the duration, holds.
+type Key = (String, String, NaiveDate, Vec<String>);
 
 /// The package step.
 ///
@@ -29,10 +24,11 @@ use zip::{CompressionMethod, DateTime, ZipWriter};
 pub fn package(run: &mut Run<'_>) -> Result<Said> {
     let groups = decisions(run.store, run.rulebook, run.date)?;
     let mut counts = Counts { read: groups.iter().map(|g| g.records).sum(), ..Counts::default() };
-    let mut todo: BTreeMap<(String, String, NaiveDate), Vec<&Group>> = BTreeMap::new();
+    let mut todo: BTreeMap<Key, Vec<&Group>> = BTreeMap::new();
     let (mut waiting, mut before, mut replaced) = (Vec::new(), 0_u64, 0_u64);
     let present = present(run)?;
-    for group in groups.iter().filter(|g| g.verdict.outcome == Outcome::Conserve) {
+    let analysis = Analysis::new(run.store, run.rulebook, run.date)?;
+    for group in groups.iter().filter(|g| kept_for_good(run, &analysis, g)) {
         // A snapshot goes into a package whole, or not yet.
         let Some(start) = group.verdict.start.filter(|_| group.whole) else { continue };
         let s = &group.snapshot;
@@ -45,13 +41,17 @@ pub fn package(run: &mut Run<'_>) -> Result<Said> {
         } else if run.rulebook.profile.class(&s.record_class).is_none() {
             waiting.push(s.record_class.clone());
         } else {
-            todo.entry((s.record_class.clone(), s.annee_scolaire.clone(), start)).or_default().push(group);
+            let key = (s.record_class.clone(), s.annee_scolaire.clone(), start, group.shared.held.clone());
+            todo.entry(key).or_default().push(group);
         }
     }
     let total = todo.len() as u64;
-    for (i, ((class, year, start), groups)) in todo.into_iter().enumerate() {
-        let Some(class) = run.rulebook.profile.class(&class) else { continue };
-        counts.accepted += one(run, class, &year, start, &groups)?;
+    for (i, (key, groups)) in todo.into_iter().enumerate() {
+        let mut rules: Vec<String> =
+            groups.iter().flat_map(|g| analysis.dua_rules(g)).map(|r| r.id.clone()).collect();
+        rules.sort_unstable();
+        rules.dedup();
+        counts.accepted += set(run, &key, rules, &groups)?;
         run.progress.advance(i as u64 + 1, total);
     }
     counts.excluded = counts.read - counts.accepted;
@@ -91,141 +91,80 @@ fn present(run: &Run<'_>) -> Result<BTreeSet<String>> {
     Ok(out)
 }
 
-/// Writes one package; the number of its records.
-fn one(
-    run: &mut Run<'_>,
-    class: &ClassProfile,
-    year: &str,
-    start: NaiveDate,
-    groups: &[&Group],
-) -> Result<u64> {
-    let digests = groups.iter().map(|g| g.snapshot.sha256.as_str());
+/// Whether a group goes to the archive: to be conserved, even under a hold when the profile of its
+/// class says by which rule the archive holds.
+fn kept_for_good(run: &Run<'_>, analysis: &Analysis<'_>, group: &Group) -> bool {
+    let profile = &run.rulebook.profile;
+    let holds = || profile.class(&group.snapshot.record_class).is_some_and(|c| c.hold_rule.is_some());
+    match group.verdict.outcome {
+        Outcome::Conserve => true,
+        Outcome::KeepHeld => {
+            profile.version >= Version::V2_2 && holds() && analysis.without_holds(group) == Outcome::Conserve
+        }
+        _ => false,
+    }
+}
+
+/// Makes and publishes the packages of a set; the number of their records.
+fn set(run: &mut Run<'_>, key: &Key, rules: Vec<String>, groups: &[&Group]) -> Result<u64> {
+    let (name, year, start, held) = key;
+    let Some(class) = run.rulebook.profile.class(name) else { return Ok(0) };
     let start_text = start.to_string();
-    let digest =
-        Digest::of_lines([class.record_class.as_str(), year, &start_text].into_iter().chain(digests));
-    let id = format!("SIP-{}-{year}-{}", class.record_class, digest.short(8));
-    let work = run.store.work_dir(&format!("package-{id}"))?;
-    let content = work.join("build");
-    let mut by_table: BTreeMap<&str, Vec<&Snapshot>> = BTreeMap::new();
-    for g in groups {
-        by_table.entry(g.snapshot.table_name.as_str()).or_default().push(&g.snapshot);
-    }
-    let (mut objects, mut records, mut next) = (Vec::new(), 0, 0);
-    for (table, snapshots) in by_table {
-        let contract = run.rulebook.contracts.iter().find(|c| c.name == table);
-        let contract = contract.ok_or_else(|| {
-            Error::Usage(format!("le contrat de la table « {table} » a disparu : remettez-le"))
-        })?;
-        let quality = quality_of(run, table, &snapshots)?;
-        let (mut written, rows) =
-            write_table(run.store, contract, &snapshots, &quality, &content, &mut next)?;
-        objects.append(&mut written);
-        records += rows;
-    }
-    let expected: u64 = groups.iter().map(|g| g.records).sum();
-    if records != expected {
-        return Err(Error::Corrupt(format!(
-            "paquet {id} : {records} enregistrements écrits, {expected} attendus"
-        )));
-    }
+    let digests = groups.iter().map(|g| g.snapshot.sha256.as_str());
+    let lines = [name.as_str(), year, &start_text].into_iter().chain(digests);
+    let digest = Digest::of_lines(lines.chain(held.iter().map(String::as_str)));
     let calendar = &run.rulebook.calendar;
     let parsed = AnneeScolaire::parse(year);
-    let dates = parsed.and_then(|y| calendar.start_of(y).zip(calendar.end_of(y))).unwrap_or((start, start));
-    let transfer = Transfer {
-        id: &id,
-        date: run.date,
-        profile: &run.rulebook.profile,
+    let dates = parsed.and_then(|y| calendar.start_of(y).zip(calendar.end_of(y))).unwrap_or((*start, *start));
+    let gels: Vec<Gel> = run.store.ledger.gels()?.into_iter().filter(|g| held.contains(&g.id)).collect();
+    let set = Set {
+        id: format!("SIP-{name}-{year}-{}", digest.short(8)),
         class,
         year,
         dates,
-        start,
-        objects: &objects,
+        start: *start,
+        rules,
+        gels,
+        snapshots: groups.iter().map(|g| &*g.snapshot).collect(),
     };
-    let manifest_path = content.join("manifest.xml");
-    let mut out = BufWriter::new(File::create(&manifest_path).at(&manifest_path)?);
-    manifest::write(&mut out, &transfer)?;
-    out.flush().at(&manifest_path)?;
-    let folder = work.join("sip");
-    std::fs::create_dir_all(&folder).at(&folder)?;
-    let zip_path = folder.join(format!("{id}.zip"));
-    write_zip(&content, &objects, &zip_path)?;
-    let sha512 = sha512_of(&zip_path)?;
-    files::write_atomic(
-        &folder.join(format!("{id}.zip.sha512")),
-        format!("{sha512}  {id}.zip\n").as_bytes(),
-    )?;
-    let path = format!("archives/{id}");
-    run.store.publish(&[(folder, path.clone())])?;
-    let row = SipRow {
-        id: id.clone(),
-        record_class: class.record_class.clone(),
-        annee_scolaire: year.to_owned(),
-        path,
-        sha512: sha512.clone(),
-        records: i64::try_from(records).unwrap_or(i64::MAX),
-        run_id: run.id.clone(),
-    };
-    let items: Vec<(String, i64)> = groups
-        .iter()
-        .map(|g| (g.snapshot.path.clone(), i64::try_from(g.records).unwrap_or(i64::MAX)))
-        .collect();
-    let payload = json!({"sip": id, "zip_sha512": sha512, "records": records, "snapshots": items.iter().map(|i| &i.0).collect::<Vec<_>>()});
-    let (at, date) = (run.now(), run.date.to_string());
-    run.store.ledger.transact(|tx| {
-        tx.sip(&row, &items)?;
-        tx.journal(&NewEntry { at: &at, date: &date, run_id: &run.id, kind: "sip_packaged", payload })
-    })?;
+    let work = run.store.work_dir(&format!("package-{}", set.id))?;
+    let built = build(run, &set, &work)?;
+    let records: u64 = built.iter().flat_map(|b| &b.items).map(|(_, n)| n).sum();
+    let expected: u64 = groups.iter().map(|g| g.records).sum();
+    if records != expected {
+        return Err(Error::Corrupt(format!(
+            "paquet {} : {records} enregistrements écrits, {expected} attendus",
+            set.id
+        )));
+    }
+    publish(run, name, year, &built)?;
     files::remove_dir(&work)?;
     Ok(records)
 }
 
-/// The checks made when the deliveries of these snapshots were ingested.
-fn quality_of(run: &Run<'_>, table: &str, snapshots: &[&Snapshot]) -> Result<String> {
-    let mut reports = Vec::new();
-    for snapshot in snapshots {
-        let Some(row) = run.store.ledger.ingest_of(&snapshot.delivery_id)? else { continue };
-        let quality: DeliveryQuality = serde_json::from_str(&row.quality)
-            .map_err(|e| Error::Corrupt(format!("qualité de {} : {e}", row.delivery_id)))?;
-        let tables = quality.tables.iter().filter(|t| t.table == table);
-        reports.push(json!({
-            "delivery": quality.delivery, "name": quality.name, "delivery_date": quality.delivery_date,
-            "tables": tables.map(|t| json!({"table": t.table, "files": t.files, "read": t.read, "accepted": t.accepted,
-                "rejected": t.rejected, "by_code": t.by_code})).collect::<Vec<_>>(),
-        }));
-    }
-    serde_json::to_string_pretty(&json!({"deliveries": reports})).map_err(|e| Error::Write(e.to_string()))
-}
-
-/// Manifest first, then the objects in their order; no time, no owner: same content, same bytes.
-fn write_zip(content: &Path, objects: &[Object], path: &Path) -> Result<()> {
-    let fault = |e: zip::result::ZipError| Error::Write(format!("{} : {e}", path.display()));
-    let mut zip = ZipWriter::new(BufWriter::with_capacity(1 << 18, File::create(path).at(path)?));
-    let options = SimpleFileOptions::default()
-        .compression_method(CompressionMethod::Deflated)
-        .last_modified_time(DateTime::default())
-        .unix_permissions(0o644);
-    let entries =
-        std::iter::once(("manifest.xml", 0)).chain(objects.iter().map(|o| (o.uri.as_str(), o.size)));
-    for (name, size) in entries {
-        zip.start_file(name, options.large_file(size >= u64::from(u32::MAX))).map_err(fault)?;
-        let source = content.join(name);
-        let mut input = BufReader::with_capacity(1 << 18, File::open(&source).at(&source)?);
-        std::io::copy(&mut input, &mut zip).at(&source)?;
-    }
-    let out = zip.finish().map_err(fault)?;
-    let file = out.into_inner().map_err(|e| Error::io(path, e.into_error()))?;
-    file.sync_all().at(path)
-}
-
-fn sha512_of(path: &Path) -> Result<String> {
-    let mut input = File::open(path).at(path)?;
-    let mut hasher = Sha512::new();
-    let mut buffer = vec![0; 1 << 18];
-    loop {
-        let n = input.read(&mut buffer).at(path)?;
-        if n == 0 {
-            return Ok(hex(&hasher.finalize()));
+/// All packages of a set, or none: a record that is packaged is in one that stands.
+fn publish(run: &mut Run<'_>, class: &str, year: &str, built: &[Built]) -> Result<()> {
+    let path = |b: &Built| format!("archives/{}", b.id);
+    let moves: Vec<_> = built.iter().map(|b| (b.folder.clone(), path(b))).collect();
+    run.store.publish(&moves)?;
+    let (at, date) = (run.now(), run.date.to_string());
+    run.store.ledger.transact(|tx| {
+        for b in built {
+            let records: u64 = b.items.iter().map(|(_, n)| n).sum();
+            let row = SipRow {
+                id: b.id.clone(),
+                record_class: class.to_owned(),
+                annee_scolaire: year.to_owned(),
+                path: path(b),
+                sha512: b.sha512.clone(),
+                records: signed(records),
+                run_id: run.id.clone(),
+            };
+            let items: Vec<(String, i64)> = b.items.iter().map(|(p, n)| (p.clone(), signed(*n))).collect();
+            tx.sip(&row, &items)?;
+            let payload = json!({"sip": b.id, "zip_sha512": b.sha512, "records": records, "snapshots": items.iter().map(|i| &i.0).collect::<Vec<_>>()});
+            tx.journal(&NewEntry { at: &at, date: &date, run_id: &run.id, kind: "sip_packaged", payload })?;
         }
-        hasher.update(buffer.get(..n).unwrap_or_default());
-    }
+        Ok(())
+    })
 }

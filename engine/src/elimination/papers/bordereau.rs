@@ -50,12 +50,12 @@ pub struct BordereauRow {
     pub reasons: Vec<String>,
     /// What the archives should know: a tri that was done and how, a part that was kept.
     pub observations: Vec<String>,
-    /// The package by which the archive holds these records: only the local copy would go.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub archived: Option<ArchivedCopy>,
+    /// Packages by which the archive holds these records: only the local copy would go.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub archived: Vec<ArchivedCopy>,
 }
 
-/// What proves that the archive holds the records of a row.
+/// What proves that the archive holds records of a row.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ArchivedCopy {
     /// Package.

@@ -20,13 +20,14 @@ use rusqlite::{Connection, OptionalExtension, Row, ToSql, Transaction};
 use std::path::Path;
 
 /// Version of the tables; a ledger of another version is not opened.
-const SCHEMA_VERSION: &str = "5";
+const SCHEMA_VERSION: &str = "6";
 /// What each version added to the one before it.
 const MIGRATIONS: &[(&str, &str, &str)] = &[
     ("1", "2", include_str!("schema_2.sql")),
     ("2", "3", include_str!("schema_3.sql")),
     ("3", "4", include_str!("schema_4.sql")),
     ("4", "5", include_str!("schema_5.sql")),
+    ("5", "6", include_str!("schema_6.sql")),
 ];
 
 /// Open ledger.
@@ -509,7 +510,7 @@ impl Ledger {
     /// # Errors
     /// Those of the ledger.
     pub fn packaged_in(&self, snapshot: &str) -> Result<Option<String>> {
-        let sql = "SELECT sip_id FROM sip_items WHERE snapshot = ? ORDER BY rowid DESC LIMIT 1";
+        let sql = "SELECT sip_id FROM sip_items WHERE snapshot = ? ORDER BY sip_id LIMIT 1";
         Ok(self.db.query_row(sql, [snapshot], |r| r.get(0)).optional()?)
     }
 
@@ -536,6 +537,16 @@ impl Ledger {
     pub fn journal_kind(&self, run_id: &str, kind: &str) -> Result<Vec<Entry>> {
         let sql = "SELECT * FROM journal WHERE run_id = ? AND kind = ? ORDER BY seq";
         self.all(sql, &[&run_id, &kind], read_entry)
+    }
+
+    /// Journal entries of a kind whose payload names a file of the store, in quotes.
+    ///
+    /// # Errors
+    /// Those of the ledger.
+    pub fn journal_naming(&self, kind: &str, path: &str) -> Result<Vec<Entry>> {
+        let sql =
+            "SELECT * FROM journal WHERE kind = ? AND instr(payload, '\"' || ? || '\"') > 0 ORDER BY seq";
+        self.all(sql, &[&kind, &path], read_entry)
     }
 
     /// Last entry whose mirror file is written.

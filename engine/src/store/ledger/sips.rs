@@ -155,6 +155,15 @@ impl Ledger {
         Ok(self.all("SELECT * FROM deposits WHERE sha512 = ?", &[&sha512], deposit)?.into_iter().next())
     }
 
+    /// Packages that hold rows of a snapshot, with how many.
+    ///
+    /// # Errors
+    /// Those of the ledger.
+    pub fn packages_of(&self, snapshot: &str) -> Result<Vec<(String, u64)>> {
+        let sql = "SELECT sip_id, records FROM sip_items WHERE snapshot = ? ORDER BY sip_id";
+        self.all(sql, &[&snapshot], |r| Ok((get(r, "sip_id")?, get::<i64>(r, "records")?.unsigned_abs())))
+    }
+
     /// Number and digest of the last journal entry of a kind about a package.
     ///
     /// # Errors
@@ -262,7 +271,7 @@ mod tests {
         says(ledger.db.execute_batch(&other), "packaged once");
         answered(&mut ledger, Verdict::Refused, "b").unwrap();
         ledger.db.execute_batch(&other).unwrap();
-        assert_eq!(ledger.packaged_in("tables/b").unwrap().as_deref(), Some("T"));
+        assert_eq!(ledger.packages_of("tables/b").unwrap(), [("S".to_owned(), 1), ("T".to_owned(), 1)]);
         answered(&mut ledger, Verdict::Archived, "a").unwrap();
         assert!(matches!(answered(&mut ledger, Verdict::Refused, "c"), Err(Error::Ledger(_))));
         let all: Vec<Verdict> = ledger.replies("S").unwrap().into_iter().map(|r| r.verdict).collect();
