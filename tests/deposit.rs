@@ -456,3 +456,43 @@ fn the_local_copy_stays_when_package_reply_or_holds_are_not_what_was_visaed() {
     place.refuses(&execute(&list), "ELIM_");
     assert_eq!(packaged(&place).len(), 4);
 }
+
+#[test]
+fn a_table_in_two_packages_stays_until_the_archive_holds_both() {
+    let place = Place::new("");
+    std::fs::remove_dir_all(place.path("store")).unwrap();
+    std::fs::create_dir(place.path("profils")).unwrap();
+    for file in files(&root().join("seda-profiles")) {
+        let mut text = std::fs::read_to_string(&file).unwrap();
+        let name = file.file_name().unwrap();
+        if name == "scope-organisation.toml" {
+            let producers =
+                "]\n\n[producers]\ncolumn = \"uai\"\n[producers.agencies]\n\"0960009N\" = \"LYCEE\"\n";
+            text = text.replacen("]\n", producers, 1);
+        }
+        std::fs::write(place.path("profils").join(name), text).unwrap();
+    }
+    let inbox = root().join("samples/night");
+    place.configure(&format!("[seda]\nprofiles = \"profils\"\n[inbox]\npath = \"{}\"\n", inbox.display()));
+    place.exits("init", 0);
+    place.exits("run nightly --date 2026-01-12", 0);
+    let mut sips: Vec<String> =
+        place.packages().iter().map(|p| p["id"].as_str().unwrap().to_owned()).collect();
+    sips.retain(|s| s.starts_with("SIP-scope-organisation"));
+    assert_eq!(sips.len(), 2);
+    let taken = |sip: &str| {
+        place.answer(sip, Says::Ok, "atr.xml");
+        place.exits("seda reply import @atr.xml --date 2026-01-20", 0);
+    };
+    taken(&sips[0]);
+    let held = |rows: &[Value]| archived(rows).iter().map(|r| r["archived"].as_array().unwrap().len()).max();
+    assert!(held(&place.list("2026-02-01").1).is_none_or(|packages| packages == 1));
+    taken(&sips[1]);
+    let (list, rows) = place.list("2026-02-02");
+    assert_eq!((archived(&rows).len(), held(&rows)), (2, Some(2)), "{rows:?}");
+    place.approve(&list);
+    assert_eq!(place.json(&execute(&list), 0)["state"], "executed");
+    let left =
+        |table: &str| files(&place.path(&format!("store/tables/{table}/annee_scolaire=2024-2025"))).len();
+    assert_eq!((left("scope_structures"), left("scope_services"), left("dnma_profils")), (0, 0, 1));
+}
