@@ -255,3 +255,39 @@ fn a_profile_as_relax_ng_accepts_its_packages_and_no_other() {
     }
     run(&["seda", "rng", "classe-inconnue"], 2);
 }
+
+#[test]
+fn tables_in_siard_are_those_of_the_package_and_follow_the_schemas_beside_them() {
+    let place = Place::new(&[("scope-organisation.toml", "keywords", "siard = true\nkeywords")]);
+    let zips = place.night();
+    let zip = zips.iter().find(|z| z.to_string_lossy().contains("scope")).unwrap();
+    check(zip);
+    let mut archive = zip::ZipArchive::new(std::fs::File::open(zip).unwrap()).unwrap();
+    let named = |i: &usize| archive.name_for_index(*i).unwrap().unwrap().ends_with(".siard");
+    let index = (0..archive.len()).find(named).unwrap();
+    let mut bytes = Vec::new();
+    archive.by_index(index).unwrap().read_to_end(&mut bytes).unwrap();
+    let folder = place.folder.path().join("siard");
+    zip::ZipArchive::new(std::io::Cursor::new(bytes)).unwrap().extract(&folder).unwrap();
+    let metadata = std::fs::read_to_string(folder.join("header/metadata.xml")).unwrap();
+    assert_eq!(values(&metadata, "rows"), ["94", "42"]);
+    if Command::new("xmllint").arg("--version").output().is_err() {
+        return println!("skipped: xmllint is not here");
+    }
+    let mut pairs = vec![("header/metadata.xsd".to_owned(), "header/metadata.xml".to_owned())];
+    for n in 0..2 {
+        let path = format!("content/schema0/table{n}/table{n}");
+        pairs.push((format!("{path}.xsd"), format!("{path}.xml")));
+    }
+    for (schema, document) in pairs {
+        let said = Command::new("xmllint")
+            .args(["--nonet", "--noout", "--schema"])
+            .args([folder.join(&schema), folder.join(&document)])
+            .output()
+            .unwrap();
+        assert!(said.status.success(), "{}", String::from_utf8_lossy(&said.stderr));
+    }
+    // A row of the package's CSV is in the table.
+    let table = std::fs::read_to_string(folder.join("content/schema0/table0/table0.xml")).unwrap();
+    assert!(table.contains("<c1>0960002F</c1><c2>2024-2025</c2><c3>6A</c3>"), "{}", &table[..600]);
+}

@@ -60,7 +60,11 @@ def as_text(value):
     if isinstance(value, bool):
         return "true" if value else "false"
     if isinstance(value, list):
-        return "|".join(v for v in value if v is not None)
+        return "|".join(as_text(v) for v in value if v is not None)
+    if isinstance(value, dict):
+        # A composite: a part that is not there ends it.
+        parts = list(value.values())
+        return "$".join(parts[: parts.index(None)] if None in parts else parts)
     return str(value)
 
 

@@ -1,11 +1,12 @@
 //! Packages of one set: the records of a class, a school year and a start of retention. Everything
 //! is written aside, cut by producer and size, then sealed; the caller publishes the set whole.
 
-use super::content::{Object, Share, write_explanations, write_rows};
+use super::content::{Object, SIARD, Share, write_explanations, write_rows};
 use super::context::{Origin, origin, publications, quality, write_lineage, write_nomenclatures};
 use super::model::*;
 use super::profile::split::{Lot, Part, split};
-use super::profile::{ClassProfile, Placeholder, Template};
+use super::profile::{ClassProfile, Kind, Placeholder, Template};
+use super::siard::{self, Described};
 use super::write;
 use super::zipper::Packager;
 use crate::contract::Contract;
@@ -143,6 +144,9 @@ fn one(
     });
     let mut context = write_nomenclatures(run, &contracts, &origins, &aside)?;
     context.push(write_lineage(&origins, &decision, &aside)?);
+    if set.class.siard {
+        context.push(siard(run, set, part, tables, &aside)?);
+    }
     let objects: Vec<&Object> = tables.iter().flat_map(|t| t.objects()).chain(&context).collect();
 
     let mut packager = Packager::begin(&folder.join(format!("{id}.zip")), run.threads)?;
@@ -174,6 +178,45 @@ fn one(
         *items.entry(path.clone()).or_default() += n;
     }
     Ok(Built { id, folder, sha512: sealed.sha512, items: items.into_iter().collect() })
+}
+
+/// All tables of the package in one archive of their own.
+fn siard(
+    run: &Run<'_>,
+    set: &Set<'_>,
+    part: &Part,
+    tables: &[&TablePart<'_>],
+    aside: &Path,
+) -> Result<Object> {
+    let path = aside.join("tables.siard");
+    let name = part.identifier(&set.id);
+    let described = Described {
+        name: &name,
+        description: &set.class.description,
+        owner: &part.producer,
+        timespan: set.year,
+        date: run.date,
+    };
+    let rows: Vec<(&Contract, Vec<&Snapshot>)> =
+        tables.iter().map(|t| (t.contract, t.origins.iter().map(|o| &o.snapshot).collect())).collect();
+    let written = siard::write(run.store, &path, &described, &rows)?;
+    let expected: u64 = tables.iter().map(|t| t.records()).sum();
+    if written != expected {
+        return Err(Error::Corrupt(format!(
+            "{name} : {written} enregistrements dans SIARD, {expected} attendus"
+        )));
+    }
+    let size = std::fs::metadata(&path).at(&path)?.len();
+    Ok(Object {
+        kind: Kind::Siard,
+        table: None,
+        path,
+        size,
+        filename: "tables.siard".into(),
+        title: "Tables en SIARD 2.2".into(),
+        description: "Les tables du paquet, leurs types, leurs clés et leurs liens (eCH-0165).".into(),
+        format: SIARD,
+    })
 }
 
 fn uri(n: usize, object: &Object) -> String {

@@ -4,10 +4,11 @@
 
 use super::profile::{ClassProfile, Kind};
 use super::zipper::Method;
-use crate::contract::{Contract, dictionary, table_schema};
+use crate::contract::{ColumnSpec, Contract, dictionary, table_schema};
 use crate::domain::Digest;
 use crate::error::{Error, IoContext, Result};
 use crate::store::{Snapshot, Store, files, read_batches};
+use crate::validate::composite_text;
 use arrow::array::{Array, ArrayRef, AsArray, RecordBatch, StringArray};
 use arrow::compute::cast;
 use arrow::datatypes::DataType;
@@ -16,6 +17,15 @@ use std::collections::btree_map::Entry;
 use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+
+/// SIARD.
+pub const SIARD: Format = Format {
+    name: "SIARD",
+    mime: "application/zip",
+    puid: "fmt/1777",
+    extension: "siard",
+    method: Method::Stored,
+};
 
 /// A file of the package, written aside.
 #[derive(Debug, Clone)]
@@ -221,23 +231,32 @@ pub fn write_text(
 
 /// Columns of the contract as texts.
 fn columns(contract: &Contract, snapshot: &Snapshot, batch: &RecordBatch) -> Result<Vec<ArrayRef>> {
+    contract.columns.iter().map(|c| as_text(&column_of(contract, snapshot, batch, c)?)).collect()
+}
+
+/// A column of the contract in a batch of a snapshot.
+///
+/// # Errors
+/// When the contract is not that of the rows.
+pub fn column_of(
+    contract: &Contract,
+    snapshot: &Snapshot,
+    batch: &RecordBatch,
+    column: &ColumnSpec,
+) -> Result<ArrayRef> {
     let known = |n: &str| n.starts_with('_') || contract.column(n).is_some();
     if let Some(field) = batch.schema().fields().iter().find(|f| !known(f.name())) {
         return Err(changed(contract, field.name()));
     }
-    contract
-        .columns
-        .iter()
-        .map(|c| match batch.column_by_name(&c.name) {
-            Some(array) => as_text(array),
-            // The school year is the partition: its value is in the path.
-            None if contract.partition_column() == contract.column(&c.name) => {
-                let year = std::iter::repeat_n(&snapshot.annee_scolaire, batch.num_rows());
-                Ok(Arc::new(StringArray::from_iter_values(year)) as ArrayRef)
-            }
-            None => Err(changed(contract, &c.name)),
-        })
-        .collect()
+    match batch.column_by_name(&column.name) {
+        Some(array) => Ok(array.clone()),
+        // The school year is the partition: its value is in the path.
+        None if contract.partition_column() == contract.column(&column.name) => {
+            let year = std::iter::repeat_n(&snapshot.annee_scolaire, batch.num_rows());
+            Ok(Arc::new(StringArray::from_iter_values(year)))
+        }
+        None => Err(changed(contract, &column.name)),
+    }
 }
 
 /// An archive must not receive a table under a description that is not its own.
@@ -248,15 +267,45 @@ fn changed(contract: &Contract, column: &str) -> Error {
     ))
 }
 
-/// ISO dates and times, decimal points, true/false, lists joined by `|`.
-fn as_text(array: &ArrayRef) -> Result<ArrayRef> {
+/// ISO dates and times, decimal points, true/false, composites with their `$`, lists joined by `|`.
+pub fn as_text(array: &ArrayRef) -> Result<ArrayRef> {
+    if let Some(text) = composite_text(array) {
+        return Ok(text);
+    }
     let Some(list) = array.as_list_opt::<i32>() else { return Ok(cast(array, &DataType::Utf8)?) };
+    let items = as_text(list.values())?;
+    let items: &StringArray = items.as_string();
     let joined = (0..list.len()).map(|row| {
-        list.is_valid(row).then(|| {
-            let values = list.value(row);
-            let values: &StringArray = values.as_string();
-            values.iter().flatten().collect::<Vec<_>>().join("|")
-        })
+        let (from, to) = (list.value_offsets().get(row)?, list.value_offsets().get(row + 1)?);
+        let values = items.slice(usize::try_from(*from).ok()?, usize::try_from(to - from).ok()?);
+        list.is_valid(row).then(|| values.iter().flatten().collect::<Vec<_>>().join("|"))
     });
     Ok(Arc::new(StringArray::from_iter(joined)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use arrow::array::{ListArray, StructArray};
+    use arrow::datatypes::Field;
+
+    #[test]
+    fn composites_and_lists_of_them_are_written_as_they_came() {
+        let field = |n: &str| Arc::new(Field::new(n, DataType::Utf8, true));
+        let text = |v: [Option<&str>; 3]| Arc::new(StringArray::from_iter(v)) as ArrayRef;
+        let parts = StructArray::from(vec![
+            (field("a"), text([Some("1"), Some("2"), Some("3")])),
+            (field("b"), text([Some("x"), None, Some("")])),
+        ]);
+        let composite = Arc::new(parts) as ArrayRef;
+        let written = as_text(&composite).unwrap();
+        let written: Vec<_> = written.as_string::<i32>().iter().map(Option::unwrap).collect();
+        assert_eq!(written, ["1$x", "2", "3$"]);
+        let item = Arc::new(Field::new_list_field(composite.data_type().clone(), true));
+        let offsets = arrow::buffer::OffsetBuffer::from_lengths([2, 0, 1]);
+        let lists = Arc::new(ListArray::new(item, offsets, composite, None)) as ArrayRef;
+        let written = as_text(&lists).unwrap();
+        let written: Vec<_> = written.as_string::<i32>().iter().map(Option::unwrap).collect();
+        assert_eq!(written, ["1$x|2", "", "3$"]);
+    }
 }

@@ -10,6 +10,7 @@ pub mod model;
 mod package;
 pub mod profile;
 pub mod reply;
+mod siard;
 pub mod write;
 pub mod zipper;
 

@@ -172,6 +172,9 @@ fn class(
     {
         faults.add(p.span().start, "un producteur n'a pas d'identifiant au service d'archives".into());
     }
+    if let Some(p) = raw.producers.as_ref().filter(|_| raw.siard) {
+        faults.add(p.span().start, "siard = true et [producers] ne vont pas ensemble : une archive SIARD contient les lignes de tous les producteurs".into());
+    }
     let parties = Parties {
         archival_agreement: raw.archival_agreement.unwrap_or_else(|| parties.archival_agreement.clone()),
         archival_profile: raw.archival_profile.or_else(|| parties.archival_profile.clone()),
