@@ -692,6 +692,66 @@ pub enum Seda {
         #[arg(long, value_name = "FICHIER")]
         out: Option<PathBuf>,
     },
+    /// Paquets et leur état : créé, déposé, archivé, refusé
+    List,
+    /// Dépose à la cible de [seda.deposit] les paquets qui ne le sont pas, ou va chercher leur réponse
+    Deposit {
+        /// Paquets (par défaut : tous ceux que l'archive n'a pas encore pris en charge ou refusés)
+        #[arg(value_name = "PAQUET")]
+        sips: Vec<String>,
+        #[command(flatten)]
+        date: DateArg,
+    },
+    /// Inscrit ce que le service d'archives dit d'un envoi incertain : reçu (--operation) ou non (--absent)
+    Resolve(ResolveArgs),
+    /// Réponse de l'archive (ArchiveTransferReply)
+    #[command(subcommand, subcommand_help_heading = "Commandes\u{a0}", subcommand_value_name = "COMMANDE")]
+    Reply(SedaReply),
+    /// Messages SEDA d'élimination d'une liste soumise, visée ou exécutée
+    Destruction(DestructionArgs),
+}
+
+#[derive(Subcommand)]
+pub enum SedaReply {
+    /// Rapproche une réponse de son paquet, l'inscrit et l'explique ; 4 si elle refuse ou ne couvre pas tout
+    Import {
+        /// Réponse (XML)
+        #[arg(value_name = "FICHIER")]
+        file: PathBuf,
+        #[command(flatten)]
+        date: DateArg,
+    },
+}
+
+#[derive(Args)]
+#[group(id = "answer", required = true, multiple = false, args = ["operation", "absent"])]
+pub struct ResolveArgs {
+    /// Paquet
+    #[arg(value_name = "PAQUET")]
+    pub sip: String,
+    /// L'archive l'a reçu : identifiant de son opération
+    #[arg(long, value_name = "IDENTIFIANT")]
+    pub operation: Option<String>,
+    /// L'archive ne l'a pas reçu : il pourra être envoyé de nouveau
+    #[arg(long)]
+    pub absent: bool,
+    /// Personne qui l'a demandé au service d'archives
+    #[arg(long, value_name = "PERSONNE")]
+    pub by: String,
+    #[command(flatten)]
+    pub date: DateArg,
+}
+
+#[derive(Args)]
+pub struct DestructionArgs {
+    /// Liste d'élimination
+    #[arg(value_name = "LISTE")]
+    pub list: String,
+    /// Dossier où écrire les messages
+    #[arg(long, value_name = "DOSSIER")]
+    pub out: PathBuf,
+    #[command(flatten)]
+    pub date: DateArg,
 }
 
 #[derive(Args)]

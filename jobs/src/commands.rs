@@ -1,12 +1,12 @@
 //! Each command: read what it needs, ask the engine, show the answer.
 
-use crate::cli::{Cli, Command, ContractCommand, ContractForm, Elimination, Journal, Seda};
+use crate::cli::{Cli, Command, ContractCommand, ContractForm, Elimination, Journal, Seda, SedaReply};
 use crate::config::Config;
 use crate::exit;
 use crate::job::Job;
 use crate::output::{Shown, steps_table, table};
 use crate::runner::{Order, Outcome, execute, next_run, open_store_existing, today};
-use crate::{serve, validate};
+use crate::{archive, deposit, serve, validate};
 use cartulaire_engine::contract::{dictionary_page, json_schema, table_schema};
 use cartulaire_engine::elimination::second;
 use cartulaire_engine::error::{Error, IoContext, Result};
@@ -64,6 +64,13 @@ pub fn dispatch(cli: &Cli) -> Result<u8> {
         Command::Elimination(command) => crate::elimination::run(&config, command, &shown),
         Command::Seda(Seda::Pack { date }) => single_step(&config, "seda-pack", "package", date.date, &shown),
         Command::Seda(Seda::Check(args)) => crate::seda::check(&config, args, &shown),
+        Command::Seda(Seda::List) => archive::list(&config, &shown),
+        Command::Seda(Seda::Reply(SedaReply::Import { file, date })) => {
+            archive::reply(&config, file, date.date, &shown)
+        }
+        Command::Seda(Seda::Destruction(args)) => archive::destruction(&config, args, &shown),
+        Command::Seda(Seda::Deposit { sips, date }) => deposit::run(&config, sips, date.date, &shown),
+        Command::Seda(Seda::Resolve(args)) => deposit::resolve(&config, args, &shown),
         Command::Seda(Seda::Rng { class, out }) => crate::seda::rng(&config, class, out.as_deref(), &shown),
         Command::Journal(Journal::Verify) => verify(&config, &shown),
         Command::Status => status(&config, &shown),

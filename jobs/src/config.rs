@@ -17,6 +17,7 @@ use serde::Deserialize;
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
+use crate::deposit::{Section, Settings};
 use crate::job::Job;
 
 const CALENDAR: &str = include_str!("../../retention-rules/calendars/annees-scolaires.toml");
@@ -83,6 +84,7 @@ struct PathSection {
 struct SedaSection {
     profiles: Option<String>,
     xsd: Option<String>,
+    deposit: Option<Section>,
 }
 
 #[derive(Deserialize, Default)]
@@ -132,6 +134,8 @@ pub struct Config {
     pub threads: usize,
     /// Official schemas of SEDA.
     pub seda_xsd: Option<PathBuf>,
+    /// Where packages go.
+    pub deposit: Option<Settings>,
     bcn: Option<PathBuf>,
     contracts: Option<PathBuf>,
     datasets: Option<PathBuf>,
@@ -177,6 +181,11 @@ impl Config {
             jobs: at(raw.jobs.path),
             profiles: at(raw.seda.profiles),
             seda_xsd: at(raw.seda.xsd),
+            deposit: raw.seda.deposit.map(|section| Settings {
+                section,
+                file: file.map(|f| f.display().to_string()).unwrap_or_default(),
+                base: base.clone(),
+            }),
             rules: at(raw.retention.rules),
             overlay: at(raw.retention.overlay),
             plans: at(raw.retention.plans),
@@ -215,6 +224,7 @@ impl Config {
         }
         let elimination = collect(&mut faults, self.elimination());
         collect(&mut faults, self.jobs());
+        faults.extend(self.deposit.iter().flat_map(Settings::faults));
         match (contracts, nomenclatures, calendar, referential, datasets, profile, elimination) {
             (
                 Some(contracts),

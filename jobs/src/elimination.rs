@@ -260,6 +260,9 @@ fn show(config: &Config, id: &str, shown: &Shown) -> Result<u8> {
         paper.digest,
         table(&["n°", "règle", "typologie", "année", "échéance", "enregistrements"], &rows, &[0, 5])
     );
+    for row in paper.rows.iter().filter(|r| !r.archived.is_empty()) {
+        said.push_str(&format!("\nn° {} : {}", row.order, row.observations.join(" ; ")));
+    }
     for step in course.steps() {
         said.push_str(&format!(
             "\n{} : {} ({}, {})",

@@ -1,9 +1,11 @@
 //! `cartulaire`: commands, jobs, scheduler. Thin: decisions are the engine's.
 
+mod archive;
 mod bcn;
 mod cli;
 mod commands;
 mod config;
+mod deposit;
 mod elimination;
 mod exit;
 mod extract;

@@ -123,7 +123,16 @@ fn explain(config: &Config, record: &str, wanted: Option<&str>, at: NaiveDate, s
             format!("« {record} » est dans plusieurs tables : ajoutez --table ({})", tables.join(", "));
         return Err(Error::Usage(what));
     }
-    let story = Analysis::new(&store, &book, at)?.explain(&group);
+    let mut story = Analysis::new(&store, &book, at)?.explain(&group);
+    for (sip, _) in store.ledger.packages_of(&group.snapshot.path)? {
+        story.sentences.push(match cartulaire_engine::seda::reply::archived(&store, &sip)? {
+            Some(reply) => format!(
+                "Archivé : paquet {sip}, réponse de l'archive du {} (SHA-512 {}).",
+                reply.replied_at, reply.sha512
+            ),
+            None => format!("Paquet {sip} : l'archive ne l'a pas encore pris en charge."),
+        });
+    }
     shown.document(&json!({"record": record, "table": group.snapshot.table_name, "record_class": group.snapshot.record_class, "annee_scolaire": group.snapshot.annee_scolaire, "explanation": story}));
     shown.say(&format!(
         "{record} ({}, {}), au {} : {}\n\n  {}",

@@ -6,7 +6,7 @@ use super::acts::CopyCovered;
 use super::exported::{ExportedList, ListRef, list_digest};
 use super::keys::PrivateKey;
 use super::list::{Due, Part, bordereau, document, due, names, only_copy_of_ingested, quarantine_due};
-use super::papers::CopyKind;
+use super::papers::{Bordereau, CopyKind};
 use super::refusal::{
     Changes, Check, Persons, RecordFacts, Refusal, RowFacts, RowFate, RuleFacts, VisaFacts, refusals,
 };
@@ -19,6 +19,7 @@ use crate::journal::NewEntry;
 use crate::retention::tri::Draws;
 use crate::retention::{Analysis, Clock, Outcome};
 use crate::run::Rulebook;
+use crate::seda::reply::Verdict;
 use crate::store::{
     PartWriter, Snapshot, Store, Target, TargetKind, files, gels_digest, read_batches, signed, tombstone,
 };
@@ -169,12 +170,7 @@ impl Execution<'_> {
             }),
             changes: Changes { rules: None, holds, list: None },
             records: today,
-            rows: exported
-                .orders()
-                .into_iter()
-                .filter(|o| granted.contains(o))
-                .map(|order| RowFacts { order, fate: RowFate::Eliminate, granted: true })
-                .collect(),
+            rows: self.fates(&proposed, &granted)?,
             rules: rules.into_iter().map(|id| self.rule(id)).collect(),
             persons: Persons {
                 requester: course.actor(Event::Proposed).unwrap_or_default().to_owned(),
@@ -193,6 +189,36 @@ impl Execution<'_> {
         let plan = self.plan(list, &again, &granted)?;
         let targets = plan.iter().map(|t| t.path.clone()).collect();
         Ok((Check { targets, ..check }, plan))
+    }
+
+    /// Sort final of the granted rows; of those that the archive holds, package and reply are read again.
+    fn fates(&self, proposed: &Bordereau, granted: &BTreeSet<usize>) -> Result<Vec<RowFacts>> {
+        let mut proofs = BTreeMap::new();
+        let mut facts = Vec::new();
+        for row in proposed.rows.iter().filter(|r| granted.contains(&r.order)) {
+            let mut fate = if row.archived.is_empty() { RowFate::Eliminate } else { RowFate::Archived };
+            for copy in &row.archived {
+                if self.proof(&copy.sip, &mut proofs)?.as_ref() != Ok(&copy.reply_sha512) {
+                    fate = RowFate::ArchiveUnproved;
+                }
+            }
+            facts.push(RowFacts { order: row.order, fate, granted: true });
+        }
+        Ok(facts)
+    }
+
+    /// Digest of the reply by which the archive holds a package, or why nothing proves it; the package
+    /// is read once a look.
+    fn proof<'p>(&self, sip: &str, proofs: &'p mut Proofs) -> Result<&'p Result<String, String>> {
+        let found = match proofs.remove(sip) {
+            Some(found) => found,
+            None => match crate::seda::reply::proved(self.store, sip) {
+                Ok(reply) => Ok(reply.sha512),
+                Err(Error::Refused { message, .. }) => Err(message),
+                Err(other) => return Err(other),
+            },
+        };
+        Ok(proofs.entry(sip.to_owned()).or_insert(found))
     }
 
     fn rule(&self, id: &str) -> RuleFacts {
@@ -229,8 +255,10 @@ impl Execution<'_> {
                     continue;
                 }
                 facts.latest_due = facts.latest_due.max(group.verdict.due);
+                let archived = due.rows.iter().any(|r| r.order == part.order && !r.archived.is_empty());
                 match group.verdict.outcome {
-                    Outcome::Eliminate => {}
+                    Outcome::Eliminate if !archived => {}
+                    Outcome::Conserve if archived && group.whole => {}
                     Outcome::KeepHeld => facts.held += group.records,
                     Outcome::KeepUndated => facts.undated += group.records,
                     _ => facts.conflict += group.records,
@@ -287,9 +315,10 @@ impl Execution<'_> {
         let granted = visa.statement.granted(&exported);
         let listed = Listed::read(self.store, list, &text, &granted)?;
         let draws = Draws::load(self.store, &self.rulebook.plans, self.date)?;
+        let mut proofs = Proofs::new();
         for target in self.store.ledger.targets(list)?.into_iter().filter(|t| !t.done) {
             let gone = match target.kind {
-                TargetKind::Table => self.table(list, &target, &listed, &draws),
+                TargetKind::Table => self.table(list, &target, &listed, &draws, &mut proofs),
                 TargetKind::Quarantine => self.quarantine(list, &target, &draws),
                 TargetKind::Delivery => self.delivery(list, &target),
             };
@@ -305,11 +334,19 @@ impl Execution<'_> {
     }
 
     /// Removes a snapshot, or puts one without the eliminated records in its place.
-    fn table(&mut self, list: &str, target: &Target, listed: &Listed, draws: &Draws) -> Result<()> {
+    fn table(
+        &mut self,
+        list: &str,
+        target: &Target,
+        listed: &Listed,
+        draws: &Draws,
+        proofs: &mut Proofs,
+    ) -> Result<()> {
         let old = self.store.path(&target.path);
         // After a crash the ledger may already be ahead of the disk.
         if let Some(snapshot) = self.store.ledger.snapshot(&target.path)? {
-            let (goes, rows) = self.last_look(&snapshot, listed, draws)?;
+            let sips = self.archived(&snapshot, proofs)?;
+            let (goes, rows) = self.last_look(&snapshot, listed, draws, &sips)?;
             if goes != target.records {
                 return Err(changed("le fichier ne porte plus les enregistrements visés"));
             }
@@ -320,7 +357,7 @@ impl Execution<'_> {
                 }
                 None => None,
             };
-            if self.store.ledger.packaged_in(&target.path)?.is_some() {
+            if !sips.is_empty() && kept.is_some() {
                 return Err(changed("le fichier est déjà dans un paquet pour les archives"));
             }
             let (salt, table) = (self.salt, &snapshot.table_name);
@@ -341,12 +378,33 @@ impl Execution<'_> {
         gone(&old)
     }
 
+    /// Packages by which the archive holds a snapshot, each proved again; none when it is in none.
+    fn archived(&self, snapshot: &Snapshot, proofs: &mut Proofs) -> Result<Vec<String>> {
+        let packages = self.store.ledger.packages_of(&snapshot.path)?;
+        let (mut sips, mut held, mut why) = (Vec::new(), 0, None);
+        for (sip, records) in &packages {
+            match self.proof(sip, proofs)? {
+                Ok(_) => {
+                    sips.push(sip.clone());
+                    held += records;
+                }
+                Err(message) => why = Some(message.clone()),
+            }
+        }
+        if packages.is_empty() || held == snapshot.rows.unsigned_abs() {
+            return Ok(sips);
+        }
+        let why = why.unwrap_or_else(|| "des enregistrements du fichier ne sont dans aucun paquet".into());
+        Err(Refusal::new("ELIM_NOT_ARCHIVED", why).into())
+    }
+
     /// Records of a snapshot that go, by row, if nothing holds them now.
     fn last_look(
         &self,
         snapshot: &Snapshot,
         listed: &Listed,
         draws: &Draws,
+        sips: &[String],
     ) -> Result<(u64, BTreeMap<usize, Vec<String>>)> {
         let analysis = Analysis::with_draws(self.store, self.rulebook, self.date, draws.clone())?;
         let path = self.store.snapshot_path(snapshot)?;
@@ -356,7 +414,10 @@ impl Execution<'_> {
             snapshot: snapshot.clone(),
             groups: groups
                 .iter()
-                .filter(|g| g.verdict.outcome == Outcome::Eliminate)
+                .filter(|g| match sips {
+                    [] => g.verdict.outcome == Outcome::Eliminate,
+                    _ => g.verdict.outcome == Outcome::Conserve && g.whole,
+                })
                 .map(|g| g.number)
                 .collect(),
             whole: false,
@@ -366,7 +427,7 @@ impl Execution<'_> {
         let mut total = 0;
         names(&analysis, &part, &path, true, &mut |names| {
             for name in names.as_string::<i32>().iter().flatten() {
-                if let Some(row) = listed.row(&snapshot.table_name, name) {
+                if let Some(row) = listed.row(&snapshot.table_name, name, sips) {
                     rows.entry(row).or_default().push(name.to_owned());
                     total += 1;
                 }
@@ -379,7 +440,7 @@ impl Execution<'_> {
                 .as_string::<i32>()
                 .iter()
                 .flatten()
-                .filter(|n| listed.row(&snapshot.table_name, n).is_some())
+                .filter(|n| listed.row(&snapshot.table_name, n, sips).is_some())
                 .count() as u64;
             Ok(())
         })?;
@@ -406,7 +467,7 @@ impl Execution<'_> {
             let stays: BooleanArray = names
                 .as_string::<i32>()
                 .iter()
-                .map(|n| Some(n.is_none_or(|n| listed.row(&snapshot.table_name, n).is_none())))
+                .map(|n| Some(n.is_none_or(|n| listed.row(&snapshot.table_name, n, &[]).is_none())))
                 .collect();
             let batch = filter_record_batch(&batch, &stays)?;
             kept += batch.num_rows() as u64;
@@ -551,10 +612,14 @@ pub fn read_list(store: &Store, list: &str) -> Result<(String, ExportedList)> {
     Ok((text, exported))
 }
 
+/// Packages that were looked at: digest of their reply, or why nothing proves that the archive holds them.
+type Proofs = BTreeMap<String, Result<String, String>>;
+
 /// Names of the granted records, exactly as they were visaed.
 pub(super) struct Listed {
-    /// Row, its table, names of its records. A name is unique in its table only.
-    rows: Vec<(usize, String, HashSet<String>)>,
+    /// Row, its table, its packages when the archive holds it, names of its records. A name is unique in
+    /// its table only.
+    rows: Vec<(usize, String, Vec<String>, HashSet<String>)>,
 }
 
 impl Listed {
@@ -600,14 +665,17 @@ impl Listed {
         if !same || !digests.is_empty() {
             return Err(altered());
         }
-        let table = |order: usize| paper.rows.iter().find(|r| r.order == order).map(|r| r.table.clone());
-        let rows = rows.into_iter().filter_map(|(order, names)| Some((order, table(order)?, names)));
+        let rows = rows.into_iter().filter_map(|(order, names)| {
+            let row = paper.rows.iter().find(|r| r.order == order)?;
+            Some((order, row.table.clone(), row.archived.iter().map(|a| a.sip.clone()).collect(), names))
+        });
         Ok(Listed { rows: rows.collect() })
     }
 
-    pub(super) fn row(&self, table: &str, record: &str) -> Option<usize> {
-        let mut rows = self.rows.iter().filter(|(_, of, _)| of == table);
-        rows.find(|(_, _, names)| names.contains(record)).map(|(row, _, _)| *row)
+    /// The row of a record that these packages hold; none of them: that is only here.
+    pub(super) fn row(&self, table: &str, record: &str, sips: &[String]) -> Option<usize> {
+        let mut rows = self.rows.iter().filter(|(_, of, held, _)| of == table && held == sips);
+        rows.find(|(.., names)| names.contains(record)).map(|(row, ..)| *row)
     }
 }
 
@@ -625,10 +693,25 @@ pub fn done(store: &Store, list: &str) -> Result<(Vec<super::acts::RowDone>, Vec
         .and_then(|v| serde_json::from_value::<visa::Visa>(v.get("statement")?.clone()).ok())
         .map(|v| v.granted(&exported))
         .unwrap_or_default();
+    let mut packages = BTreeMap::new();
+    for target in &targets {
+        let mut held = Vec::new();
+        for (sip, _) in store.ledger.packages_of(&target.path)? {
+            let last = store.ledger.replies(&sip)?.pop();
+            held.extend(last.filter(|r| r.verdict == Verdict::Archived).map(|r| r.sip_id));
+        }
+        packages.insert(target.path.as_str(), held);
+    }
     let rows = paper.rows.iter().map(|r| {
         let folder = format!("tables/{}/annee_scolaire={}-{}/", r.table, r.first_year, r.last_year);
+        let same = |t: &&Target| {
+            packages
+                .get(t.path.as_str())
+                .is_some_and(|held| held.iter().eq(r.archived.iter().map(|a| &a.sip)))
+        };
         let mine =
             targets.iter().filter(|t| t.done && t.kind == TargetKind::Table && t.path.starts_with(&folder));
+        let mine = mine.filter(same);
         let eliminated: u64 = mine.map(|t| t.records).sum();
         let left = r.records - eliminated.min(r.records);
         let (failed, kept) = if granted.contains(&r.order) { (left, 0) } else { (0, left) };

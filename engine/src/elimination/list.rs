@@ -4,7 +4,7 @@
 //! records give the same list, night after night, until something is decided about them.
 
 use super::exported::list_digest;
-use super::papers::{Bordereau, BordereauRow, CopyCovered, CopyKind, bordereau_pdf, xlsx};
+use super::papers::{ArchivedCopy, Bordereau, BordereauRow, CopyCovered, CopyKind, bordereau_pdf, xlsx};
 use super::state::State;
 use crate::domain::hex;
 use crate::error::{Error, Result};
@@ -12,7 +12,7 @@ use crate::french::count;
 use crate::journal::NewEntry;
 use crate::retention::{Analysis, Group, Outcome, Rule, record_names};
 use crate::run::{Counts, Rulebook, Run, Said};
-use crate::store::{ListRow, PartWriter, Snapshot, Store, files, gels_digest, read_batches};
+use crate::store::{ListRow, PartWriter, ReplyRow, Snapshot, Store, files, gels_digest, read_batches};
 use arrow::array::{ArrayRef, AsArray, BooleanArray, StringArray};
 use arrow::compute::filter;
 use arrow::datatypes::{DataType, Field, Schema};
@@ -75,23 +75,30 @@ pub fn due(
     sink: &mut dyn FnMut(&BordereauRow, ArrayRef) -> Result<()>,
 ) -> Result<Due> {
     let analysis = Analysis::new(store, rulebook, at)?;
-    let mut by_row: BTreeMap<(String, String, String), Vec<Group>> = BTreeMap::new();
+    let mut by_row: BTreeMap<(String, String, String, Vec<String>), Vec<Group>> = BTreeMap::new();
+    let mut replies = BTreeMap::new();
     let mut read = 0;
     for snapshot in store.ledger.snapshots("")? {
         let path = store.path(&snapshot.path);
-        // What went into a package for the archives is no longer ours to list.
-        let packaged = store.ledger.packaged_in(&snapshot.path)?.is_some();
+        // What went into a package is no longer ours to list, until the archive holds it.
+        let packages = store.ledger.packages_of(&snapshot.path)?;
+        let sips = local_copy(store, rulebook, &snapshot, &packages, &mut replies)?;
         for group in analysis.groups(snapshot, &path)? {
             read += group.records;
-            if group.verdict.outcome == Outcome::Eliminate && !packaged {
+            let goes = match group.verdict.outcome {
+                Outcome::Eliminate => packages.is_empty(),
+                Outcome::Conserve => !sips.is_empty() && group.whole,
+                _ => false,
+            };
+            if goes {
                 let s = &group.snapshot;
-                let key = (s.record_class.clone(), s.annee_scolaire.clone(), s.table_name.clone());
-                by_row.entry(key).or_default().push(group);
+                let (class, year) = (s.record_class.clone(), s.annee_scolaire.clone());
+                by_row.entry((class, year, s.table_name.clone(), sips.clone())).or_default().push(group);
             }
         }
     }
     let (mut rows, mut parts, mut tris) = (Vec::new(), Vec::new(), BTreeMap::new());
-    for (order, ((_, year, table), groups)) in (1..).zip(by_row) {
+    for (order, ((_, year, table, sips), groups)) in (1..).zip(by_row) {
         let told = Told::of(&analysis, &groups);
         let contract = rulebook.contracts.iter().find(|c| c.name == table);
         let (first_year, last_year) = year.split_once('-').unwrap_or((&year, &year));
@@ -111,7 +118,15 @@ pub fn due(
             records_sha256: String::new(),
             reasons: told.reasons,
             observations: Vec::new(),
+            archived: Vec::new(),
         };
+        for reply in sips.iter().filter_map(|sip| replies.get(sip)?.clone()) {
+            row.observations.push(format!(
+                "copie locale seulement : l'archive conserve ces enregistrements (paquet {}, réponse {} du {}, SHA-512 {})",
+                reply.sip_id, reply.message_id, reply.replied_at, reply.sha512
+            ));
+            row.archived.push(ArchivedCopy { sip: reply.sip_id, reply_sha512: reply.sha512 });
+        }
         let drawn: BTreeMap<&str, _> =
             groups.iter().filter_map(|g| analysis.drawn(g)).map(|(tri, _)| (tri.id.as_str(), tri)).collect();
         for tri in drawn.into_values() {
@@ -158,6 +173,31 @@ pub fn due(
     }
     let copies = copies(store, &analysis, rulebook, &parts)?;
     Ok(Due { rows, parts, copies, tris, read })
+}
+
+/// Packages by which the archive holds every row of a snapshot, so that the local copy may be asked
+/// for; none when a row is missing. Nor as long as an older state of a complete delivery is kept: it
+/// would pass for the present one.
+fn local_copy(
+    store: &Store,
+    rulebook: &Rulebook,
+    snapshot: &Snapshot,
+    packages: &[(String, u64)],
+    replies: &mut BTreeMap<String, Option<ReplyRow>>,
+) -> Result<Vec<String>> {
+    let (mut sips, mut held) = (Vec::new(), 0);
+    for (sip, records) in packages {
+        if !replies.contains_key(sip) {
+            replies.insert(sip.clone(), crate::seda::reply::archived(store, sip)?);
+        }
+        if replies.get(sip).is_some_and(Option::is_some) {
+            sips.push(sip.clone());
+            held += records;
+        }
+    }
+    let complete = rulebook.contracts.iter().any(|c| c.name == snapshot.table_name && c.snapshot);
+    let whole = held == snapshot.rows.unsigned_abs();
+    Ok(if whole && !(complete && store.ledger.older_state(&snapshot.path)?) { sips } else { Vec::new() })
 }
 
 /// What a row says of its records: they may fall under several rules.

@@ -215,7 +215,9 @@ impl Execution<'_> {
         let known = recorded(self.store, list)?;
         let paper = bordereau(&text)?;
         let mut sources: BTreeMap<&str, Vec<(&BordereauRow, Option<&Contract>)>> = BTreeMap::new();
-        for row in paper.rows.iter().filter(|r| granted.contains(&r.order)) {
+        // Of what the archive holds, the local copy goes: nothing is asked of the source.
+        let eliminated = |r: &&BordereauRow| granted.contains(&r.order) && r.archived.is_empty();
+        for row in paper.rows.iter().filter(eliminated) {
             let contract = contract_of(&self.rulebook.contracts, &row.table);
             let source = contract.map_or("sans-contrat", |c| c.source.as_str());
             sources.entry(source).or_default().push((row, contract));
@@ -348,7 +350,7 @@ impl Found {
             let names = crate::retention::record_names(&snapshot.delivery_id, &batch)?;
             let keys = keys(&batch, columns)?;
             for (name, key) in names.as_string::<i32>().iter().zip(keys) {
-                match name.and_then(|n| listed.row(&snapshot.table_name, n)) {
+                match name.and_then(|n| listed.row(&snapshot.table_name, n, &[])) {
                     Some(of) if of == row => {
                         self.records += 1;
                         self.goes.insert(key);

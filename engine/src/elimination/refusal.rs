@@ -76,6 +76,10 @@ pub enum RowFate {
     Missing,
     /// Conservation.
     Conserve,
+    /// Conservation, and the archive holds these records: the local copy goes.
+    Archived,
+    /// Conservation, and nothing proves that the archive holds these records.
+    ArchiveUnproved,
     /// Tri, whose plan has not run.
     TriNotRun,
     /// Tri done; the sample has no positive reply from the archives yet.
@@ -308,6 +312,11 @@ fn row_refusals(check: &Check) -> Vec<Refusal> {
             "ELIM_CONSERVATION",
             "sort final « conservation » ; versez ces enregistrements, ne les éliminez pas",
             &fate(RowFate::Conserve),
+        ),
+        rows(
+            "ELIM_NOT_ARCHIVED",
+            "la prise en charge par l'archive n'est pas prouvée par ce que contient l'entrepôt ; restaurez le dossier du paquet (archives/), ou gardez ces enregistrements",
+            &fate(RowFate::ArchiveUnproved),
         ),
         rows(
             "ELIM_TRI_NOT_RUN",

@@ -219,7 +219,13 @@ impl Desk<'_> {
         let rows = bordereau.rows.iter().zip(&a.rows).map(|(row, done)| papers::AttestedRow {
             order: row.order,
             rule: row.rule.clone(),
-            typology: row.typology.clone(),
+            typology: match row.archived.as_slice() {
+                [] => row.typology.clone(),
+                held => {
+                    let sips: Vec<&str> = held.iter().map(|a| a.sip.as_str()).collect();
+                    format!("{} (copie locale ; l'archive conserve {})", row.typology, sips.join(", "))
+                }
+            },
             listed: row.records,
             eliminated: done.eliminated,
             bytes: done.bytes,

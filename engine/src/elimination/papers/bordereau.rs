@@ -50,6 +50,18 @@ pub struct BordereauRow {
     pub reasons: Vec<String>,
     /// What the archives should know: a tri that was done and how, a part that was kept.
     pub observations: Vec<String>,
+    /// Packages by which the archive holds these records: only the local copy would go.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub archived: Vec<ArchivedCopy>,
+}
+
+/// What proves that the archive holds records of a row.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ArchivedCopy {
+    /// Package.
+    pub sip: String,
+    /// SHA-512 of the reply that covers it, hexadecimal.
+    pub reply_sha512: String,
 }
 
 /// What kind of copy the elimination covers.

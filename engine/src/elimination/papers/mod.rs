@@ -20,7 +20,9 @@ pub use attestation::{
     VisaCited,
 };
 pub use attestation_pdf::attestation_pdf;
-pub use bordereau::{Answer, Bordereau, BordereauRow, CopyCovered, CopyKind, RowDecision, Service};
+pub use bordereau::{
+    Answer, ArchivedCopy, Bordereau, BordereauRow, CopyCovered, CopyKind, RowDecision, Service,
+};
 pub use bordereau_pdf::bordereau_pdf;
 pub use order_pdf::order_pdf;
 pub use package::WorkbookLimits;

@@ -48,6 +48,7 @@ pub fn bordereau(rows: usize) -> Bordereau {
                     1 => Vec::new(),
                     _ => vec!["=1+1 n'est pas une formule".into()],
                 },
+                archived: Vec::new(),
             })
             .collect(),
         copies: vec![

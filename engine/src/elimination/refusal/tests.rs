@@ -22,6 +22,7 @@ fn good() -> Check {
         rows: vec![
             RowFacts { order: 1, fate: RowFate::Eliminate, granted: true },
             RowFacts { order: 2, fate: RowFate::TriSampleTransferred, granted: true },
+            RowFacts { order: 3, fate: RowFate::Archived, granted: true },
         ],
         rules: vec![RuleFacts {
             id: "R".into(),
@@ -71,6 +72,7 @@ const CASES: &[(u8, &str, Change, &str)] = &[
     (4, "conflict", |c| c.records.conflict = 1, "ELIM_CONFLICT"),
     (4, "no sort final", |c| c.rows[0].fate = RowFate::Missing, "ELIM_NO_SORT_FINAL"),
     (5, "conservation", |c| c.rows[0].fate = RowFate::Conserve, "ELIM_CONSERVATION"),
+    (5, "not proved archived", |c| c.rows[0].fate = RowFate::ArchiveUnproved, "ELIM_NOT_ARCHIVED"),
     (5, "tri not run", |c| c.rows[1].fate = RowFate::TriNotRun, "ELIM_TRI_NOT_RUN"),
     (
         5,

@@ -2,11 +2,13 @@
 
 mod elimination;
 mod gels;
+mod sips;
 mod tri;
 mod write;
 
 pub use elimination::{Target, TargetKind, tombstone};
 pub use gels::{Gel, gels_digest};
+pub use sips::{DepositRow, ReplyRow};
 pub use tri::{TriDraw, TriRow};
 pub use write::Tx;
 
@@ -18,13 +20,14 @@ use rusqlite::{Connection, OptionalExtension, Row, ToSql, Transaction};
 use std::path::Path;
 
 /// Version of the tables; a ledger of another version is not opened.
-const SCHEMA_VERSION: &str = "5";
+const SCHEMA_VERSION: &str = "6";
 /// What each version added to the one before it.
 const MIGRATIONS: &[(&str, &str, &str)] = &[
     ("1", "2", include_str!("schema_2.sql")),
     ("2", "3", include_str!("schema_3.sql")),
     ("3", "4", include_str!("schema_4.sql")),
     ("4", "5", include_str!("schema_5.sql")),
+    ("5", "6", include_str!("schema_6.sql")),
 ];
 
 /// Open ledger.
