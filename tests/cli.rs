@@ -65,7 +65,7 @@ fn usage_faults_are_told_in_french() {
         (&["validate", "foo", "x.csv"], "source inconnue « foo » ; admises : crdc, dnma, ent, scope"),
         (
             &["extract", "foo"],
-            "jeu inconnu « foo » ; jeux : dnma-visites-academie-semaine-profil, eleves-uai-niveau",
+            "jeu inconnu « foo » ; jeux : demi-pension-departement-bourse, dnma-visites-academie-mois-appareil,",
         ),
     ] {
         assert!(stderr_of(args, 2).contains(want), "{want}: {}", stderr_of(args, 2));
@@ -302,9 +302,17 @@ fn a_dataset_may_not_publish_who_people_are() {
     let shipped = std::fs::read_to_string(root().join("jobs/datasets/eleves-uai-niveau.toml")).unwrap();
     for (old, new, want) in [
         ("ENTEleveNivFormation", "givenName", "désigne une personne"),
-        ("ENTEleveNivFormation", "ENTEleveBoursier", "désigne une personne"),
+        ("ENTEleveNivFormation", "ENTEleveBoursier", "est sensible"),
         ("ENTEleveNivFormation", "ENTEleveGroupes", "ne peut pas être une dimension"),
-        ("[protection]\nthreshold = 5", "", "[protection] est obligatoire"),
+        (
+            "[protection]\npolicy = \"seuil-5\"\nsince = \"2026-09-01\"\nthreshold = 5\nconflict = \"keep_masks\"\n",
+            "",
+            "[protection] est obligatoire",
+        ),
+        ("threshold = 5", "threshold = 1", "au moins 2"),
+        ("threshold = 5", "threshold = 5\nattributes = [\"niveau\"]", "zeros"),
+        ("threshold = 5", "threshold = 5\nattributes = [\"classe\"]", "n'est pas une dimension"),
+        ("name = \"niveau\"", "name = \"niveau\"\ncoarser = \"niveau\"", "écrite juste avant"),
         ("right = \"ENTStructureJointure\"", "right = \"ENTStructureUAI\"", "n'est pas la clé"),
         ("name = \"niveau\"", "name = \"uai\"", "nomme deux colonnes"),
     ] {
@@ -351,7 +359,7 @@ fn a_dataset_that_cannot_be_protected_is_exit_4_and_the_rest_of_the_night_is_don
     let text = std::fs::read_to_string(root().join("jobs/datasets/eleves-uai-niveau.toml")).unwrap();
     let (head, _) = text.split_once("[join]").unwrap();
     let text = format!(
-        "{}\n[[dimension]]\nname = \"uai\"\ncolumn = \"uai\"\ntitle = \"UAI\"\n\n[[dimension]]\nname = \"nature\"\ncolumn = \"nature_droit\"\ntitle = \"Nature\"\n\n[measure]\nname = \"droits\"\ntitle = \"Droits\"\nkind = \"count\"\n\n[protection]\nthreshold = 1000000000000\n",
+        "{}\n[[dimension]]\nname = \"uai\"\ncolumn = \"uai\"\ntitle = \"UAI\"\n\n[[dimension]]\nname = \"nature\"\ncolumn = \"nature_droit\"\ntitle = \"Nature\"\n\n[measure]\nname = \"droits\"\ntitle = \"Droits\"\nkind = \"count\"\n\n[protection]\nthreshold = 4000000000\n",
         head.replace("ent_eleve", "crdc_droits")
     );
     std::fs::write(folder.path().join("datasets/eleves.toml"), text).unwrap();
@@ -371,11 +379,19 @@ fn a_dataset_that_cannot_be_protected_is_exit_4_and_the_rest_of_the_night_is_don
         outcome["steps"].as_array().unwrap().iter().map(|s| s["name"].as_str().unwrap()).collect();
     assert_eq!(names.last(), Some(&"package"));
     let published = folder.path().join("var/store/publications");
-    let published: Vec<String> = std::fs::read_dir(published)
+    let mut published: Vec<String> = std::fs::read_dir(published)
         .unwrap()
         .map(|e| e.unwrap().file_name().to_string_lossy().into_owned())
         .collect();
-    assert_eq!(published, ["dnma-visites-academie-semaine-profil"]);
+    published.sort();
+    assert_eq!(
+        published,
+        [
+            "demi-pension-departement-bourse",
+            "dnma-visites-academie-semaine-profil",
+            "dnma-visites-uai-mois-profil"
+        ]
+    );
     run(&["extract", "eleves-uai-niveau", "--date", DATE, "--config", &config, "--quiet"], 4);
 }
 

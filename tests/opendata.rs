@@ -104,3 +104,103 @@ fn frictionless_accepts_both_packages_and_duckdb_reads_the_partitions() {
         String::from_utf8_lossy(&out.stderr)
     );
 }
+
+fn copy_package(from: &Path, to: &Path) {
+    for name in ["data.csv", "datapackage.json"] {
+        std::fs::copy(from.join(name), to.join(name)).unwrap();
+    }
+}
+
+#[test]
+fn each_package_leaves_with_its_certificate_and_what_is_changed_is_refused() {
+    let store = tempfile::tempdir().unwrap();
+    night(store.path(), "2");
+    let mut audited = Vec::new();
+    for entry in std::fs::read_dir(store.path().join("publications")).unwrap() {
+        let name = entry.unwrap().file_name().to_string_lossy().into_owned();
+        let folder = package(store.path(), &name).display().to_string();
+        let proof = store.path().join("certificates").join(&name).join(common::DATE).join("certificate.json");
+        let proof = proof.display().to_string();
+        let found = common::json(&["extract", "audit", &folder, "--certificate", &proof, "--json"], 0);
+        assert_eq!((&found["verdict"], &found["certified"]), (&"safe".into(), &true.into()), "{name}");
+        audited.push((name, found["suppressed"].as_u64().unwrap() > 0));
+    }
+    audited.sort();
+    let masked: Vec<bool> = audited.iter().map(|(_, m)| *m).collect();
+    assert_eq!(masked, [true, false, false, false, true, true], "{audited:?}");
+
+    let good = package(store.path(), "eleves-uai-niveau-sexe");
+    let proof = store.path().join("certificates/eleves-uai-niveau-sexe").join(common::DATE).join("certificate.json");
+    let text = std::fs::read_to_string(&proof).unwrap();
+    let digit = text.rfind(|c: char| c.is_ascii_digit()).unwrap();
+    let other = if &text[digit..=digit] == "9" { "8" } else { "9" };
+    let changed = store.path().join("certificat.json");
+    std::fs::write(&changed, format!("{}{other}{}", &text[..digit], &text[digit + 1..])).unwrap();
+    let audit = |folder: &Path, certificate: Option<&Path>, code: i32| {
+        let mut args = vec!["extract", "audit", folder.to_str().unwrap(), "--json"];
+        args.extend(certificate.iter().flat_map(|c| ["--certificate", c.to_str().unwrap()]));
+        common::json(&args, code)
+    };
+    assert_eq!(audit(&good, Some(&changed), 4)["verdict"], "unsafe");
+    let csv = std::fs::read_to_string(good.join("data.csv")).unwrap();
+    let line = csv.lines().find(|l| l.ends_with(";F") && l.contains(";_T;")).unwrap();
+    let (before, value) = line.strip_suffix(";F").unwrap().rsplit_once(';').unwrap();
+    let more = format!("{before};{};F", value.parse::<u64>().unwrap() + 1);
+    let other = tempfile::tempdir().unwrap();
+    copy_package(&good, other.path());
+    std::fs::write(other.path().join("data.csv"), csv.replace(line, &more)).unwrap();
+    assert_eq!(audit(other.path(), Some(&proof), 4)["verdict"], "unsafe");
+    assert_eq!(audit(other.path(), None, 4)["verdict"], "unsafe");
+}
+
+#[test]
+fn naive_masking_is_recomputed_by_the_audit() {
+    let folder = tempfile::tempdir().unwrap();
+    let field = |name: &str, role: &str, more: &str| {
+        format!("{{\"name\":\"{name}\",\"type\":\"string\",\"cartulaire:role\":\"{role}\"{more}}}")
+    };
+    let fields = [
+        field("uai", "dimension", ""),
+        field("niveau", "dimension", ""),
+        "{\"name\":\"eleves\",\"type\":\"integer\",\"cartulaire:role\":\"measure\",\"cartulaire:additive\":true}".into(),
+        field("eleves_statut", "status", ""),
+    ];
+    let descriptor = format!(
+        "{{\"name\":\"x\",\"resources\":[{{\"path\":\"data.csv\",\"schema\":{{\"fields\":[{}]}}}}]}}",
+        fields.join(",")
+    );
+    std::fs::write(folder.path().join("datapackage.json"), descriptor).unwrap();
+    let rows = "uai;niveau;eleves;eleves_statut\nA;6EME;;C\nA;5EME;20;F\nA;_T;23;F\nB;6EME;12;F\nB;5EME;9;F\nB;_T;21;F\n_T;6EME;15;F\n_T;5EME;29;F\n_T;_T;44;F\n";
+    std::fs::write(folder.path().join("data.csv"), format!("\u{feff}{rows}")).unwrap();
+    let found = common::json(&["extract", "audit", folder.path().to_str().unwrap(), "--json"], 4);
+    assert_eq!(
+        found["exposed"],
+        serde_json::json!([{"cell": "niveau=6EME, uai=A", "lower": 3, "upper": 3}])
+    );
+}
+
+#[test]
+fn a_second_table_of_the_same_pupils_is_refused_then_passes_with_the_proposal() {
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::create_dir(folder.path().join("jeux")).unwrap();
+    let config = std::fs::read_to_string(root().join("cartulaire.toml")).unwrap();
+    let samples = format!("\"{}/samples/", root().display());
+    let config = config.replace("\"samples/", &samples).replace("var/store", "entrepot");
+    let path = folder.path().join("cartulaire.toml");
+    std::fs::write(&path, format!("{config}\n[datasets]\npath = \"jeux\"\n")).unwrap();
+    let own = folder.path().join("jeux/eleves-uai-niveau.toml");
+    let shipped = std::fs::read_to_string(root().join("jobs/datasets/eleves-uai-niveau.toml")).unwrap();
+    std::fs::write(&own, shipped.replace("conflict = \"keep_masks\"", "conflict = \"refuse\"")).unwrap();
+    let config = path.display().to_string();
+    let out = common::run(&["run", "nightly", "--date", common::DATE, "--config", &config], 4);
+    let said = String::from_utf8_lossy(&out.stdout).into_owned();
+    let refused = said.lines().find(|l| l.contains("RELEASES_DISCLOSE")).unwrap();
+    for want in ["« eleves-uai-niveau-sexe 2026-01-12 »", "« eleves-uai-niveau 2026-01-12 »", "possible : garder les masques"] {
+        assert!(refused.contains(want), "{want}: {refused}");
+    }
+    let published = folder.path().join("entrepot/publications/eleves-uai-niveau");
+    assert!(!published.exists());
+    std::fs::write(&own, shipped).unwrap();
+    common::run(&["extract", "eleves-uai-niveau", "--date", common::DATE, "--config", &config], 0);
+    assert_eq!(std::fs::read_dir(published).unwrap().count(), 1);
+}

@@ -52,7 +52,7 @@ struct ConfigFile {
     #[serde(default)]
     contracts: PathSection,
     #[serde(default)]
-    datasets: PathSection,
+    datasets: DatasetsSection,
     #[serde(default)]
     jobs: PathSection,
     #[serde(default)]
@@ -77,6 +77,13 @@ struct StoreSection {
 #[serde(deny_unknown_fields)]
 struct PathSection {
     path: Option<String>,
+}
+
+#[derive(Deserialize, Default)]
+#[serde(deny_unknown_fields)]
+struct DatasetsSection {
+    path: Option<String>,
+    only: Option<Vec<String>>,
 }
 
 #[derive(Deserialize, Default)]
@@ -139,6 +146,8 @@ pub struct Config {
     bcn: Option<PathBuf>,
     contracts: Option<PathBuf>,
     datasets: Option<PathBuf>,
+    /// Datasets that are made; all when none are named.
+    published: Option<Vec<String>>,
     jobs: Option<PathBuf>,
     profiles: Option<PathBuf>,
     rules: Option<PathBuf>,
@@ -178,6 +187,7 @@ impl Config {
             bcn: at(raw.nomenclatures.path),
             contracts: at(raw.contracts.path),
             datasets: at(raw.datasets.path),
+            published: raw.datasets.only,
             jobs: at(raw.jobs.path),
             profiles: at(raw.seda.profiles),
             seda_xsd: at(raw.seda.xsd),
@@ -342,7 +352,18 @@ impl Config {
             }
         }
         all.sort_by(|a, b| a.name.cmp(&b.name));
-        if faults.is_empty() { Ok(all) } else { Err(Error::Config(faults)) }
+        if !faults.is_empty() {
+            return Err(Error::Config(faults));
+        }
+        if let Some(wanted) = &self.published {
+            let known: Vec<&str> = all.iter().map(|d| d.name.as_str()).collect();
+            if let Some(unknown) = wanted.iter().find(|w| !known.contains(&w.as_str())) {
+                let known = known.join(", ");
+                return Err(Error::Usage(format!("[datasets] only : jeu inconnu « {unknown} » ; jeux : {known}")));
+            }
+            all.retain(|d| wanted.contains(&d.name));
+        }
+        Ok(all)
     }
 
     /// Shipped descriptions of packages; a file of the organisation replaces that of the same name.

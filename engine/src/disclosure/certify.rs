@@ -139,7 +139,7 @@ impl<'a> Base<'a> {
         let mut undone: Vec<usize> = Vec::new();
         match made {
             Made::Undone(cell, way) => {
-                undone.extend(through(cell).filter(|(_, d)| d * way < 0).map(|(m, _)| *m));
+                undone.extend(through(cell).filter(|(_, d)| d.signum() * way < 0).map(|(m, _)| *m));
             }
             Made::Applied(number) => {
                 all.extend(self.moves.get(number).into_iter().flatten());
@@ -147,7 +147,7 @@ impl<'a> Base<'a> {
                     let crowded = *change < 0 && self.room(*cell as usize) + change < 0;
                     undone.extend(
                         through(*cell)
-                            .filter(|(_, d)| d * change < 0 || (crowded && *d < 0))
+                            .filter(|(_, d)| d.signum() * change.signum() < 0 || (crowded && *d < 0))
                             .map(|(m, _)| *m),
                     );
                 }
