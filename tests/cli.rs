@@ -309,7 +309,7 @@ fn a_dataset_may_not_publish_who_people_are() {
             "",
             "[protection] est obligatoire",
         ),
-        ("threshold = 5", "threshold = 1", "au moins 2"),
+        ("threshold = 5", "threshold = 1", "entre 2 et"),
         ("threshold = 5", "threshold = 5\nattributes = [\"niveau\"]", "zeros"),
         ("threshold = 5", "threshold = 5\nattributes = [\"classe\"]", "n'est pas une dimension"),
         ("name = \"niveau\"", "name = \"niveau\"\ncoarser = \"niveau\"", "écrite juste avant"),
@@ -347,7 +347,7 @@ fn a_corrected_delivery_of_the_same_date_replaces_records_instead_of_doubling_th
 }
 
 #[test]
-fn a_dataset_that_cannot_be_protected_is_exit_4_and_the_rest_of_the_night_is_done() {
+fn a_refused_dataset_is_exit_4_and_the_rest_of_the_night_is_done() {
     let folder = tempfile::tempdir().unwrap();
     let (night, inbox) = (root().join("samples/night"), folder.path().join("inbox"));
     std::fs::create_dir(&inbox).unwrap();
@@ -355,11 +355,11 @@ fn a_dataset_that_cannot_be_protected_is_exit_4_and_the_rest_of_the_night_is_don
     for name in ["fr-en-dnma-par-uai-profils_2025-05-05.csv", "CRDC_99_20260105_T1.csv"] {
         std::fs::copy(night.join(name), inbox.join(name)).unwrap();
     }
-    // A threshold above the whole table: even the grand total would have to be hidden for ever.
+    // The same nature is found in several schools: it cannot come under one of them.
     let text = std::fs::read_to_string(root().join("jobs/datasets/eleves-uai-niveau.toml")).unwrap();
     let (head, _) = text.split_once("[join]").unwrap();
     let text = format!(
-        "{}\n[[dimension]]\nname = \"uai\"\ncolumn = \"uai\"\ntitle = \"UAI\"\n\n[[dimension]]\nname = \"nature\"\ncolumn = \"nature_droit\"\ntitle = \"Nature\"\n\n[measure]\nname = \"droits\"\ntitle = \"Droits\"\nkind = \"count\"\n\n[protection]\nthreshold = 4000000000\n",
+        "{}\n[[dimension]]\nname = \"uai\"\ncolumn = \"uai\"\ntitle = \"UAI\"\n\n[[dimension]]\nname = \"nature\"\ncolumn = \"nature_droit\"\ntitle = \"Nature\"\ncoarser = \"uai\"\n\n[measure]\nname = \"droits\"\ntitle = \"Droits\"\nkind = \"count\"\n\n[protection]\nthreshold = 5\n",
         head.replace("ent_eleve", "crdc_droits")
     );
     std::fs::write(folder.path().join("datasets/eleves.toml"), text).unwrap();

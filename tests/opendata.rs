@@ -31,8 +31,16 @@ fn package(store: &Path, dataset: &str) -> PathBuf {
     store.join("publications").join(dataset).join(common::DATE)
 }
 
-fn attack(python: &Path, package: &Path) -> Output {
-    Command::new(python).arg(root().join("tests/attack_tables.py")).arg(package).arg("5").output().unwrap()
+/// Attacks all publications under a folder: the threshold and the doubt of the shipped policies.
+fn attack(python: &Path, publications: &Path) -> Output {
+    let program = root().join("tests/attack_releases.py");
+    Command::new(python).arg(program).arg(publications).args(["5", "2"]).output().unwrap()
+}
+
+fn answer(out: &Output) -> serde_json::Value {
+    let said = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+    serde_json::from_slice(&out.stdout)
+        .unwrap_or_else(|e| panic!("{e}: {}{}", said(&out.stdout), said(&out.stderr)))
 }
 
 #[test]
@@ -40,13 +48,14 @@ fn an_attacker_finds_no_pinned_cell_and_does_on_naive_masking() {
     let Some(python) = python() else { return };
     let store = tempfile::tempdir().unwrap();
     night(store.path(), "2");
-    let folder = package(store.path(), "eleves-uai-niveau");
-    let out = attack(&python, &folder);
-    let text = String::from_utf8_lossy(&out.stdout).into_owned();
-    assert!(out.status.success(), "{text}{}", String::from_utf8_lossy(&out.stderr));
-    let result: serde_json::Value = serde_json::from_str(&text).unwrap();
-    assert!(result["masked"].as_u64().unwrap() > 10);
+    let out = attack(&python, &store.path().join("publications"));
+    let result = answer(&out);
+    assert!(out.status.success(), "{result}");
+    let attacked = result["tables"].as_array().unwrap();
+    assert_eq!(attacked.len(), 7);
+    assert!(attacked.iter().map(|t| t["masked"].as_u64().unwrap()).sum::<u64>() > 400, "{result}");
     // The attack can fail a table: the same one, with only the cells under the threshold masked.
+    let folder = package(store.path(), "eleves-uai-niveau");
     let csv = std::fs::read_to_string(folder.join("data.csv")).unwrap();
     let truth = true_values(&python, store.path());
     let naive = csv.lines().map(|line| {
@@ -59,10 +68,19 @@ fn an_attacker_finds_no_pinned_cell_and_does_on_naive_masking() {
     let naive: Vec<String> = naive.collect();
     assert_ne!(naive.join("\n"), csv.trim_end());
     let other = tempfile::tempdir().unwrap();
-    std::fs::copy(folder.join("datapackage.json"), other.path().join("datapackage.json")).unwrap();
-    std::fs::write(other.path().join("data.csv"), naive.join("\n")).unwrap();
+    let copy = other.path().join("eleves-uai-niveau").join(common::DATE);
+    std::fs::create_dir_all(&copy).unwrap();
+    std::fs::copy(folder.join("datapackage.json"), copy.join("datapackage.json")).unwrap();
+    std::fs::write(copy.join("data.csv"), naive.join("\n")).unwrap();
     let out = attack(&python, other.path());
-    assert_eq!(out.status.code(), Some(1), "{}", String::from_utf8_lossy(&out.stdout));
+    assert_eq!(out.status.code(), Some(1), "{}", answer(&out));
+}
+
+#[test]
+fn the_attacker_finds_what_handmade_stores_leak() {
+    let Some(python) = python() else { return };
+    let out = Command::new(python).arg(root().join("tests/test_attack_releases.py")).output().unwrap();
+    assert!(out.status.success(), "{}", String::from_utf8_lossy(&out.stderr));
 }
 
 /// Pupils by school and level in the store's tables, counted by DuckDB.
@@ -79,17 +97,73 @@ fn true_values(python: &Path, store: &Path) -> serde_json::Map<String, serde_jso
     serde_json::from_slice(&out.stdout).unwrap()
 }
 
+/// What a program that reads packages prints for each, `{0}` being the folder of the package.
+fn each_package(python: &Path, store: &Path, program: &str) -> Vec<(String, String)> {
+    let mut found = Vec::new();
+    for entry in std::fs::read_dir(store.join("publications")).unwrap() {
+        let name = entry.unwrap().file_name().to_string_lossy().into_owned();
+        let out = Command::new(python).args(["-c", program]).arg(package(store, &name)).output().unwrap();
+        assert!(out.status.success(), "{name}: {}", String::from_utf8_lossy(&out.stderr));
+        found.push((name, String::from_utf8_lossy(&out.stdout).trim().to_owned()));
+    }
+    found.sort();
+    assert_eq!(found.len(), 7);
+    found
+}
+
+/// Totals and masked cells, from the CSV by its own reader and from the Parquet by two.
+const TOTALS: &str = r#"
+import csv, duckdb, json, pathlib, polars, sys
+folder = pathlib.Path(sys.argv[1])
+fields = json.loads((folder / "datapackage.json").read_text("utf-8"))["resources"][0]["schema"]["fields"]
+measure = next(f["name"] for f in fields if f["cartulaire:role"] == "measure")
+with open(folder / "data.csv", encoding="utf-8-sig", newline="") as f:
+    rows = [r[measure] for r in csv.DictReader(f, delimiter=";")]
+want = (len(rows), sum(int(v) for v in rows if v), sum(v == "" for v in rows))
+path = str(folder / "data.parquet")
+by_duckdb = duckdb.sql(f"select count(*), sum({measure})::bigint, count(*) filter (where {measure} is null) from '{path}'").fetchall()[0]
+column = polars.read_parquet(path)[measure]
+by_polars = (len(column), column.sum(), column.null_count())
+assert want == by_duckdb == by_polars, (want, by_duckdb, by_polars)
+print(want[0])
+"#;
+
+/// Title, files and digests of the dataset, as a reader of RDF finds them.
+const CATALOGUE: &str = r#"
+import hashlib, pathlib, sys
+from rdflib import Graph, Namespace, RDF
+folder = pathlib.Path(sys.argv[1])
+dcat, dct, spdx = (Namespace(n) for n in ("http://www.w3.org/ns/dcat#", "http://purl.org/dc/terms/", "http://spdx.org/rdf/terms#"))
+graph = Graph().parse(folder / "dcat.jsonld", format="json-ld", publicID="https://exemple.test/jeu/")
+(dataset,) = graph.subjects(RDF.type, dcat.Dataset)
+assert len(str(graph.value(dataset, dct.title))) > 5 and graph.value(dataset, dct.license) is not None
+sums = dict(reversed(l.split("  ")) for l in (folder / "SHA256SUMS").read_text("utf-8").splitlines())
+assert sums == {p.name: hashlib.sha256(p.read_bytes()).hexdigest() for p in folder.iterdir() if p.name != "SHA256SUMS"}
+found = {}
+for d in graph.objects(dataset, dcat.distribution):
+    name = str(graph.value(d, dcat.downloadURL)).removeprefix("https://exemple.test/jeu/")
+    found[name] = str(graph.value(graph.value(d, spdx.checksum), spdx.checksumValue))
+    assert int(graph.value(d, dcat.byteSize)) == (folder / name).stat().st_size
+assert found == {n: sums[n] for n in ("data.csv", "data.parquet")}, found
+"#;
+
+const FRICTIONLESS: &str = r#"
+import frictionless, pathlib, sys
+frictionless.system.trusted = True
+report = frictionless.validate(str(pathlib.Path(sys.argv[1]) / "datapackage.json"))
+assert report.valid, report.flatten(["code", "message"])
+"#;
+
 #[test]
-fn frictionless_accepts_both_packages_and_duckdb_reads_the_partitions() {
+fn other_programs_accept_every_package_and_read_the_same_totals() {
     let Some(python) = python() else { return };
     let store = tempfile::tempdir().unwrap();
     night(store.path(), "2");
-    for dataset in ["eleves-uai-niveau", "dnma-visites-academie-semaine-profil"] {
-        let descriptor = package(store.path(), dataset).join("datapackage.json");
-        let out =
-            Command::new(&python).args(["-m", "frictionless", "validate"]).arg(&descriptor).output().unwrap();
-        assert!(out.status.success(), "{}", String::from_utf8_lossy(&out.stdout));
-    }
+    each_package(&python, store.path(), FRICTIONLESS);
+    each_package(&python, store.path(), CATALOGUE);
+    let cells: Vec<String> =
+        each_package(&python, store.path(), TOTALS).into_iter().map(|(_, cells)| cells).collect();
+    assert_eq!(cells, ["48", "60", "210", "594", "684", "128", "442"]);
     let sql = format!(
         "import duckdb; print(duckdb.sql(\"select sum(n), count(distinct annee_scolaire), bool_and(livraison is not null) from (select annee_scolaire, livraison, count(*) n \
          from read_parquet('{}/tables/**/*.parquet', hive_partitioning=true, union_by_name=true) group by all)\").fetchall()[0])",
@@ -127,10 +201,11 @@ fn each_package_leaves_with_its_certificate_and_what_is_changed_is_refused() {
     }
     audited.sort();
     let masked: Vec<bool> = audited.iter().map(|(_, m)| *m).collect();
-    assert_eq!(masked, [true, false, false, false, true, true], "{audited:?}");
+    assert_eq!(masked, [true, false, false, false, true, true, true], "{audited:?}");
 
     let good = package(store.path(), "eleves-uai-niveau-sexe");
-    let proof = store.path().join("certificates/eleves-uai-niveau-sexe").join(common::DATE).join("certificate.json");
+    let proof =
+        store.path().join("certificates/eleves-uai-niveau-sexe").join(common::DATE).join("certificate.json");
     let text = std::fs::read_to_string(&proof).unwrap();
     let digit = text.rfind(|c: char| c.is_ascii_digit()).unwrap();
     let other = if &text[digit..=digit] == "9" { "8" } else { "9" };
@@ -173,10 +248,7 @@ fn naive_masking_is_recomputed_by_the_audit() {
     let rows = "uai;niveau;eleves;eleves_statut\nA;6EME;;C\nA;5EME;20;F\nA;_T;23;F\nB;6EME;12;F\nB;5EME;9;F\nB;_T;21;F\n_T;6EME;15;F\n_T;5EME;29;F\n_T;_T;44;F\n";
     std::fs::write(folder.path().join("data.csv"), format!("\u{feff}{rows}")).unwrap();
     let found = common::json(&["extract", "audit", folder.path().to_str().unwrap(), "--json"], 4);
-    assert_eq!(
-        found["exposed"],
-        serde_json::json!([{"cell": "niveau=6EME, uai=A", "lower": 3, "upper": 3}])
-    );
+    assert_eq!(found["exposed"], serde_json::json!([{"cell": "niveau=6EME, uai=A", "lower": 3, "upper": 3}]));
 }
 
 #[test]
@@ -195,7 +267,11 @@ fn a_second_table_of_the_same_pupils_is_refused_then_passes_with_the_proposal() 
     let out = common::run(&["run", "nightly", "--date", common::DATE, "--config", &config], 4);
     let said = String::from_utf8_lossy(&out.stdout).into_owned();
     let refused = said.lines().find(|l| l.contains("RELEASES_DISCLOSE")).unwrap();
-    for want in ["« eleves-uai-niveau-sexe 2026-01-12 »", "« eleves-uai-niveau 2026-01-12 »", "possible : garder les masques"] {
+    for want in [
+        "« eleves-uai-niveau-sexe 2026-01-12 »",
+        "« eleves-uai-niveau 2026-01-12 »",
+        "possible : garder les masques",
+    ] {
         assert!(refused.contains(want), "{want}: {refused}");
     }
     let published = folder.path().join("entrepot/publications/eleves-uai-niveau");

@@ -227,6 +227,8 @@ fn rows_and_files_in_another_order_are_the_same_population() {
     let (ready, tri) = recorded();
     let place = ready.copy();
     let db = Connection::open(place.store().join("ledger.sqlite")).unwrap();
+    // The ledger protects what is in a package; the same rows in another order are the same state.
+    db.execute("DROP TRIGGER snapshots_packaged", []).unwrap();
     let paths: Vec<String> = {
         let mut all = db
             .prepare("SELECT path FROM snapshots WHERE table_name IN ('ent_eleve', 'scope_appartenances')")

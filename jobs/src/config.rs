@@ -35,6 +35,10 @@ const DATASETS: &[(&str, &str)] = &[
         include_str!("../datasets/dnma-visites-academie-semaine-profil.toml"),
     ),
     ("dnma-visites-uai-mois-profil.toml", include_str!("../datasets/dnma-visites-uai-mois-profil.toml")),
+    (
+        "eleves-departement-mef-sexe-boursier.toml",
+        include_str!("../datasets/eleves-departement-mef-sexe-boursier.toml"),
+    ),
     ("eleves-uai-niveau-sexe.toml", include_str!("../datasets/eleves-uai-niveau-sexe.toml")),
     ("eleves-uai-niveau.toml", include_str!("../datasets/eleves-uai-niveau.toml")),
 ];
@@ -84,6 +88,8 @@ struct PathSection {
 struct DatasetsSection {
     path: Option<String>,
     only: Option<Vec<String>>,
+    publisher: Option<String>,
+    contact: Option<String>,
 }
 
 #[derive(Deserialize, Default)]
@@ -148,6 +154,9 @@ pub struct Config {
     datasets: Option<PathBuf>,
     /// Datasets that are made; all when none are named.
     published: Option<Vec<String>>,
+    /// Who publishes, and where to ask: for datasets that do not say.
+    publisher: Option<String>,
+    contact: Option<String>,
     jobs: Option<PathBuf>,
     profiles: Option<PathBuf>,
     rules: Option<PathBuf>,
@@ -188,6 +197,8 @@ impl Config {
             contracts: at(raw.contracts.path),
             datasets: at(raw.datasets.path),
             published: raw.datasets.only,
+            publisher: raw.datasets.publisher,
+            contact: raw.datasets.contact,
             jobs: at(raw.jobs.path),
             profiles: at(raw.seda.profiles),
             seda_xsd: at(raw.seda.xsd),
@@ -346,7 +357,8 @@ impl Config {
         let mut faults = Vec::new();
         let mut all: Vec<Dataset> = Vec::new();
         for (file, text) in self.own_or_shipped(self.datasets.as_deref(), DATASETS)? {
-            if let Some(dataset) = collect(&mut faults, Dataset::load(&file, &text, contracts)) {
+            if let Some(mut dataset) = collect(&mut faults, Dataset::load(&file, &text, contracts)) {
+                dataset.metadata.signed(self.publisher.as_ref(), self.contact.as_ref());
                 all.retain(|d| d.name != dataset.name);
                 all.push(dataset);
             }
@@ -359,7 +371,9 @@ impl Config {
             let known: Vec<&str> = all.iter().map(|d| d.name.as_str()).collect();
             if let Some(unknown) = wanted.iter().find(|w| !known.contains(&w.as_str())) {
                 let known = known.join(", ");
-                return Err(Error::Usage(format!("[datasets] only : jeu inconnu « {unknown} » ; jeux : {known}")));
+                return Err(Error::Usage(format!(
+                    "[datasets] only : jeu inconnu « {unknown} » ; jeux : {known}"
+                )));
             }
             all.retain(|d| wanted.contains(&d.name));
         }

@@ -12,6 +12,7 @@
 pub mod audit;
 pub mod certificate;
 mod certify;
+pub mod criteria;
 pub mod joint;
 mod moves;
 pub mod policy;

@@ -22,6 +22,8 @@ const WIDE: usize = 700;
 const KEPT: usize = 40;
 /// Steps tried in each dimension that is not searched.
 const STEPS: usize = 10;
+/// Leaves tried under a target that is a margin of a hierarchy.
+const OWN: usize = 6;
 
 /// What masking costs and allows, by cell.
 pub(super) struct Field {
@@ -53,9 +55,20 @@ struct Family {
     others: Vec<Chain>,
 }
 
+/// Leaves on the target's line of a hierarchy.
+#[derive(Default)]
+struct Leaves {
+    /// The heaviest under each node.
+    best: HashMap<Node, Node, FixedState>,
+    /// The heaviest under the target's own.
+    own: Vec<Node>,
+}
+
 /// Finds moves in one table.
 pub(super) struct Finder<'a> {
     table: &'a Table,
+    /// Dimensions of more than one level.
+    deep: Vec<bool>,
     /// Heaviest leafward child of each node, by dimension.
     heavy: Vec<Vec<Node>>,
     /// Node value in its dimension alone: crossings with all totals.
@@ -141,7 +154,9 @@ impl<'a> Finder<'a> {
                 lines
             })
             .collect();
-        Finder { table, heavy, weight, lines }
+        let inner = |d: &Dimension| (1..d.len() as Node).any(|n| !d.children(n).is_empty());
+        let deep = table.dimensions.iter().map(inner).collect();
+        Finder { table, deep, heavy, weight, lines }
     }
 
     /// The cheapest move found that changes the target by the whole amount.
@@ -194,32 +209,78 @@ impl<'a> Finder<'a> {
             .map(|(_, c)| c)
     }
 
-    /// Steps in dimension `k` that involve `node`, one family for each level at which it can be balanced.
+    /// Steps in dimension `k` that involve `node`, one family for each leaf that it can go down to and each
+    /// level at which it can be balanced.
     fn families(&self, k: usize, node: Node, query: &Query) -> Vec<Family> {
         let Some(d) = self.table.dimensions.get(k) else { return Vec::new() };
         let stride = self.table.strides.at(k);
-        let mut own: Chain = self.down(k, node).iter().map(|n| (u64::from(*n) * stride, 1)).collect();
+        let leaves = self.leaves(k, d, node, query);
+        let chain = |n: Node, sign: i64| -> Chain {
+            let path = leaves.best.get(&n).map_or_else(|| self.down(k, n), |leaf| path(d, n, *leaf));
+            path.into_iter().map(|n| (u64::from(n) * stride, sign)).collect()
+        };
         if node == 0 {
             // The total can only rise with one of its own.
-            own.truncate(1);
-            let others =
-                self.siblings(k, d, 0, None, query).into_iter().map(|n| self.chain(k, n, -1)).collect();
-            return vec![Family { own, others }];
+            let others = self.siblings(k, d, 0, None, query).into_iter().map(|n| chain(n, -1)).collect();
+            return vec![Family { own: vec![(0, 1)], others }];
         }
-        let mut found = Vec::new();
-        let mut at = node;
+        let owns: Vec<Vec<Node>> = match leaves.own.as_slice() {
+            [] => vec![self.down(k, node)],
+            own => own.iter().map(|leaf| path(d, node, *leaf)).collect(),
+        };
+        let mut levels: Vec<(Vec<Node>, Vec<Chain>)> = Vec::new();
+        let (mut at, mut above) = (node, Vec::new());
         while let Some(parent) = d.parent(at) {
-            let mut others: Vec<Chain> = self
-                .siblings(k, d, parent, Some(at), query)
-                .into_iter()
-                .map(|n| self.chain(k, n, 1))
-                .collect();
+            let mut others: Vec<Chain> =
+                self.siblings(k, d, parent, Some(at), query).into_iter().map(|n| chain(n, 1)).collect();
             if parent == 0 {
                 others.push(vec![(0, -1)]);
             }
-            found.push(Family { own: own.clone(), others });
-            own.push((u64::from(parent) * stride, 1));
+            levels.push((above.clone(), others));
+            above.push(parent);
             at = parent;
+        }
+        owns.iter()
+            .flat_map(|own| {
+                levels.iter().map(|(above, others)| Family {
+                    own: own.iter().chain(above).map(|n| (u64::from(*n) * stride, 1)).collect(),
+                    others: others.clone(),
+                })
+            })
+            .collect()
+    }
+
+    /// Where to go down to in a hierarchy: leaves that are filled where the target is.
+    fn leaves(&self, k: usize, d: &Dimension, node: Node, query: &Query) -> Leaves {
+        let mut found = Leaves::default();
+        if !self.deep.at(k) {
+            return found;
+        }
+        let stride = self.table.strides.at(k);
+        let base = query.key - u64::from(node) * stride;
+        let value = |n: Node| {
+            let cell = self.table.cell(base + u64::from(n) * stride);
+            cell.map_or(0, |c| query.field.values.at(c as usize))
+        };
+        let line = self.lines.get(k).and_then(|l| l.get(&base)).map_or(&[][..], Vec::as_slice);
+        let mut all: Vec<(Reverse<i64>, Node)> = line
+            .iter()
+            .filter(|n| **n != 0 && d.children(**n).is_empty())
+            .map(|n| (Reverse(value(*n)), *n))
+            .collect();
+        all.sort_unstable();
+        let inner = !d.children(node).is_empty();
+        for (_, leaf) in all {
+            let mut at = leaf;
+            while let Some(parent) = d.parent(at) {
+                if parent != 0 {
+                    found.best.entry(parent).or_insert(leaf);
+                }
+                if inner && parent == node && node != 0 && found.own.len() < OWN {
+                    found.own.push(leaf);
+                }
+                at = parent;
+            }
         }
         found
     }
@@ -264,11 +325,6 @@ impl<'a> Finder<'a> {
         let heavy = self.heavy.get(k).map_or(&[][..], Vec::as_slice);
         let next = |n: &Node| Some(heavy.at(*n as usize)).filter(|c| *c != 0);
         std::iter::successors(Some(node), next).collect()
-    }
-
-    fn chain(&self, k: usize, node: Node, sign: i64) -> Chain {
-        let stride = self.table.strides.at(k);
-        self.down(k, node).into_iter().map(|n| (u64::from(n) * stride, sign)).collect()
     }
 
     /// Signed keys of the dimensions other than `p` and `q`: every combination of their steps.
@@ -385,6 +441,14 @@ impl<'a> Finder<'a> {
         let hits = changes.iter().any(|(c, d)| *c == query.target && *d == query.way * query.amount);
         (fits && hits).then_some(changes)
     }
+}
+
+/// From a node down to one of its leaves.
+fn path(d: &Dimension, node: Node, leaf: Node) -> Vec<Node> {
+    let mut nodes: Vec<Node> =
+        std::iter::successors(Some(leaf), |n| if *n == node { None } else { d.parent(*n) }).collect();
+    nodes.reverse();
+    nodes
 }
 
 fn product(a: &[(u64, i64)], b: &[(u64, i64)]) -> Chain {

@@ -67,17 +67,20 @@ pub struct Requirement {
 }
 
 impl Policy {
+    /// Above, a figure could leave the range in which the audit looks for tables.
+    const LARGEST: u32 = 1_000_000;
+
     /// Refuses a policy that could not protect.
     ///
     /// # Errors
     /// [`Error::Usage`], in French.
     pub fn validate(&self) -> Result<()> {
         let refuse = |text: &str| Err(Error::Usage(format!("politique « {} » : {text}", self.name)));
-        if self.threshold < 2 {
-            return refuse("le seuil de contributeurs vaut au moins 2");
+        if !(2..=Self::LARGEST).contains(&self.threshold) {
+            return refuse("le seuil de contributeurs est entre 2 et 1 000 000");
         }
-        if self.width == 0 {
-            return refuse("la largeur d'incertitude vaut au moins 1");
+        if !(1..=Self::LARGEST).contains(&self.width) {
+            return refuse("la largeur d'incertitude est entre 1 et 1 000 000");
         }
         if self.dominance.is_some_and(|d| !(1..100).contains(&d)) {
             return refuse("la part dominante est entre 1 et 99 %");
@@ -224,9 +227,11 @@ mod tests {
 
     #[test]
     fn policies_that_cannot_protect_are_refused() {
-        let bad: [fn(&mut Policy); 5] = [
+        let bad: [fn(&mut Policy); 7] = [
             |p| p.threshold = 1,
+            |p| p.threshold = 4_000_000_000,
             |p| p.width = 0,
+            |p| p.width = u32::MAX,
             |p| p.dominance = Some(100),
             |p| p.p_percent = Some(0),
             |p| p.attributes.push("boursier".into()),

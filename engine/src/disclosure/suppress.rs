@@ -133,6 +133,8 @@ struct Work<'a> {
     group: Vec<u32>,
     /// Cells by group.
     members: Vec<Vec<CellId>>,
+    /// Groups of insiders that an empty cell is a part of.
+    nested: HashMap<CellId, Vec<u32>, FixedState>,
     /// Cells masked before.
     kept: BTreeSet<CellId>,
 }
@@ -170,6 +172,13 @@ impl<'a> Work<'a> {
         let insiders: Vec<bool> = cells.iter().map(|c| (1..=alone).contains(&c.contributors)).collect();
         field.known = insiders.iter().map(|i| if *i { KNOWN } else { 0 }).collect();
         let (group, members) = groups(tables, &insiders);
+        let mut nested: HashMap<CellId, Vec<u32>, FixedState> = HashMap::default();
+        for r in tables.relations.iter().filter(|r| group.at(r.parent as usize) != 0) {
+            let empty = |c: &&CellId| cells.get(**c as usize).is_some_and(|x| x.contributors == 0);
+            for child in r.children.iter().filter(empty) {
+                nested.entry(*child).or_default().push(group.at(r.parent as usize));
+            }
+        }
         let finders = tables.tables.iter().map(|t| Finder::new(tables, t)).collect();
         Work {
             tables,
@@ -181,6 +190,7 @@ impl<'a> Work<'a> {
             proofs: HashMap::default(),
             group,
             members,
+            nested,
             kept: imposed.kept.difference(&imposed.fixed).copied().collect(),
         }
     }
@@ -278,14 +288,15 @@ impl Work<'_> {
         proven
     }
 
-    /// Insiders whose cells every move so far changes, but those of the target itself, who learn nothing
-    /// of others; false when this move changes nothing to it.
+    /// Insiders whose cells every move so far changes, but those of the target itself, or of a group that
+    /// holds it and nobody else, who learn nothing of others; false when this move changes nothing to it.
     fn narrow(&self, known: &mut Option<Vec<u32>>, changes: &Changes, target: CellId) -> bool {
         let own = self.group.at(target as usize);
+        let nested = self.nested.get(&target).map_or(&[][..], Vec::as_slice);
         let mut met: Vec<u32> = changes
             .iter()
             .map(|(c, _)| self.group.at(*c as usize))
-            .filter(|g| *g != 0 && *g != own)
+            .filter(|g| *g != 0 && *g != own && !nested.contains(g))
             .collect();
         met.sort_unstable();
         met.dedup();

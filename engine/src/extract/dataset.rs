@@ -1,5 +1,6 @@
 //! A dataset is data: one TOML file says what is counted, along which dimensions, how protected.
 
+use super::metadata::Metadata;
 use crate::contract::{ColumnType, Contract, Personal, fault_at, toml_file};
 use crate::disclosure::policy::{Insiders, Policy, Zeros};
 use crate::error::{ConfigFault, Error, Result};
@@ -32,6 +33,8 @@ pub struct Dataset {
     pub measure: Measure,
     /// How persons are protected; none where nobody is counted.
     pub protection: Option<Protection>,
+    /// What catalogues want to know.
+    pub metadata: Metadata,
     /// Who is counted: publications of one population are audited together.
     pub population: String,
     /// Columns that identify a record of the table: a later delivery of the same one replaces it.
@@ -103,6 +106,8 @@ struct DatasetFile {
     dimension: Vec<Dimension>,
     measure: Measure,
     protection: Option<Protection>,
+    #[serde(default)]
+    metadata: Metadata,
 }
 
 #[derive(Deserialize)]
@@ -370,6 +375,7 @@ impl Dataset {
             measure: raw.measure,
             population: raw.dataset.population.unwrap_or_else(|| own.name.clone()),
             protection: raw.protection,
+            metadata: raw.metadata,
             key: key(own),
             snapshot: own.snapshot,
         })

@@ -1,8 +1,12 @@
 //! Open data: aggregate, protect, audit, publish. Nothing else of the store may leave.
 
 mod aggregate;
+mod catalogue;
 mod dataset;
 mod earlier;
+mod metadata;
+mod methodology;
+mod preview;
 mod protect;
 mod publish;
 mod table;
@@ -11,9 +15,12 @@ pub use dataset::{Conflict, Dataset};
 pub use table::{Cell, Cube, TOTAL};
 
 use crate::disclosure::audit::Limits;
+use crate::disclosure::criteria::{Criteria, criteria};
 use crate::disclosure::joint::{refusal, review};
 use crate::disclosure::proof_file::ProofFile;
 use crate::disclosure::propose::{Candidate, Proposal, propose, settle};
+use crate::disclosure::published_csv::PublishedTable;
+use crate::disclosure::release::Release;
 use crate::disclosure::table::Tables;
 use crate::error::{Error, Result};
 use crate::journal::NewEntry;
@@ -60,19 +67,24 @@ pub fn build(
     // The cohorts of another school year are other persons.
     let year = if dataset.latest_year_only { format!(" {}", counted.year) } else { String::new() };
     let population = format!("{}{year}", dataset.population);
-    let edition = Edition { version, population: &population, state: &counted.state };
+    let modified = date.to_string();
+    let edition = Edition { version, population: &population, state: &counted.state, modified: &modified };
+    let mut before = Vec::new();
     let protected = match dataset.protection.as_ref().filter(|_| !cube.cells.is_empty()) {
         Some(protection) => {
             let tables = protect::tables(dataset, &counted.inner)?;
-            Some(with_earlier(store, dataset, protection, &edition, tables)?)
+            before = earlier::earlier(store, &population)?;
+            Some(with_earlier(dataset, protection, &edition, tables, &before)?)
         }
         None => None,
     };
     if let Some(protected) = &protected {
         protected.mask(&mut cube, &dataset.dimension_names());
     }
-    let written = publish::write_package(dataset, &cube, &edition, folder)?;
+    let written = publish::write_data(dataset, &cube, &edition, folder)?;
     let certificate = protect::prove(dataset, protected.as_ref(), &written)?;
+    let measured = measured(dataset, &written, &before);
+    publish::write_companions(dataset, &cube, &edition, &measured, folder)?;
     let masked = cube.cells.iter().filter(|c| c.masked).count();
     Ok(Extracted {
         package: folder.to_path_buf(),
@@ -84,17 +96,24 @@ pub fn build(
     })
 }
 
+/// The three criteria, on the figures read back from the files.
+fn measured(dataset: &Dataset, written: &PublishedTable, before: &[Release]) -> Criteria {
+    let policy = dataset.protection.as_ref().map(Protection::policy);
+    let (threshold, names) = policy.map_or((1, Vec::new()), |p| (i64::from(p.threshold), p.attributes));
+    let found = written.measures.first();
+    found.map(|m| criteria(&written.keys, m, threshold, &names, before)).unwrap_or_default()
+}
+
 /// Protects a table, then looks at it together with everything published of its population.
 fn with_earlier(
-    store: &Store,
     dataset: &Dataset,
     protection: &Protection,
     edition: &Edition<'_>,
     tables: Tables,
+    earlier: &[Release],
 ) -> Result<Protected> {
     let (policy, limits) = (protection.policy(), Limits::default());
     let alone = protect::protect(&policy, tables)?;
-    let earlier = earlier::earlier(store, edition.population)?;
     let name = format!("{} {}", dataset.name, edition.version);
     let candidate = Candidate {
         name: &name,
@@ -103,16 +122,16 @@ fn with_earlier(
         tables: &alone.tables,
     };
     let release = candidate.release(&alone.suppression.masked, &policy);
-    let findings = review(&release, &earlier, policy.uniform(), &limits)?;
+    let findings = review(&release, earlier, policy.uniform(), &limits)?;
     if findings.is_empty() {
         return Ok(alone);
     }
     if protection.conflict == Conflict::KeepMasks
-        && let Some(suppression) = settle(&candidate, &policy, &earlier, &limits)?
+        && let Some(suppression) = settle(&candidate, &policy, earlier, &limits)?
     {
         return Ok(Protected::of(&policy, alone.tables, suppression));
     }
-    let proposals = propose(&candidate, None, &policy, &earlier, &limits)?;
+    let proposals = propose(&candidate, None, &policy, earlier, &limits)?;
     Err(refusal(&findings, &proposals.iter().map(Proposal::text).collect::<Vec<_>>()))
 }
 

@@ -1,11 +1,14 @@
-//! The open-data package: CSV, Parquet, descriptor, README, checksums. Conventions of SDMX for
+//! The open-data package: CSV, Parquet, descriptor, catalogues, pages, checksums. Conventions of SDMX for
 //! totals and statuses; a masked cell has one public code, whatever the reason for masking it.
 
-use super::dataset::Dataset;
+use super::catalogue::{self, Distribution, Format};
+use super::dataset::{Dataset, Protection};
 use super::table::Cube;
+use super::{methodology, preview};
+use crate::disclosure::criteria::Criteria;
 use crate::disclosure::published_csv::{self, PublishedTable};
 use crate::domain::Digest;
-use crate::error::{Error, Result};
+use crate::error::{Error, IoContext as _, Result};
 use crate::store::{PartWriter, files};
 use arrow::array::{ArrayRef, Int64Array, StringArray};
 use arrow::datatypes::{DataType, Field, Schema};
@@ -22,13 +25,15 @@ pub struct Edition<'a> {
     pub population: &'a str,
     /// State of the population, `yyyy-mm-dd`.
     pub state: &'a str,
+    /// Logical date of the extraction, `yyyy-mm-dd`.
+    pub modified: &'a str,
 }
 
-/// Writes the package into `folder`; the table as a reader of the files sees it.
+/// Writes the table and its descriptor into `folder`; the table as a reader of the files sees it.
 ///
 /// # Errors
 /// When the disk refuses.
-pub fn write_package(
+pub fn write_data(
     dataset: &Dataset,
     cube: &Cube,
     edition: &Edition<'_>,
@@ -41,14 +46,62 @@ pub fn write_package(
     let mut text = serde_json::to_string_pretty(&descriptor).map_err(|e| Error::Write(e.to_string()))?;
     text.push('\n');
     files::write_atomic(&folder.join("datapackage.json"), text.as_bytes())?;
-    files::write_atomic(&folder.join("README.md"), readme(dataset, cube, edition.version).as_bytes())?;
-    let mut sums = String::new();
-    for name in ["README.md", "data.csv", "data.parquet", "datapackage.json"] {
-        let bytes = std::fs::read(folder.join(name)).map_err(|e| Error::io(folder.join(name), e))?;
-        sums.push_str(&format!("{}  {name}\n", Digest::of(&bytes)));
-    }
-    files::write_atomic(&folder.join("SHA256SUMS"), sums.as_bytes())?;
     published_csv::parse(text.as_bytes(), &csv)
+}
+
+/// Writes what goes with the table: catalogues, pages, and the digests of everything, last.
+///
+/// # Errors
+/// When the disk refuses.
+pub fn write_companions(
+    dataset: &Dataset,
+    cube: &Cube,
+    edition: &Edition<'_>,
+    criteria: &Criteria,
+    folder: &Path,
+) -> Result<()> {
+    let policy = dataset.protection.as_ref().map(Protection::policy);
+    let data =
+        [("data.csv", "Données (CSV)", Format::Csv), ("data.parquet", "Données (Parquet)", Format::Parquet)];
+    let mut sums: Vec<(String, &str)> = Vec::new();
+    let mut files: Vec<(&str, &str, Format, u64)> = Vec::new();
+    for (name, title, format) in data {
+        let path = folder.join(name);
+        sums.push((files::digest(&path)?.to_string(), name));
+        files.push((name, title, format, std::fs::metadata(&path).at(&path)?.len()));
+    }
+    let digests: Vec<String> = sums.iter().map(|(digest, _)| digest.clone()).collect();
+    let distributions: Vec<Distribution<'_>> = files
+        .iter()
+        .zip(&digests)
+        .map(|((path, title, format, bytes), sha256)| Distribution {
+            path,
+            title,
+            format: *format,
+            sha256,
+            bytes: *bytes,
+        })
+        .collect();
+    let counted = policy.is_some().then_some(criteria);
+    let companions: [(&str, Vec<u8>); 6] = [
+        (
+            "METHODOLOGIE-anonymisation.md",
+            methodology::page(dataset, edition.version, policy.as_ref(), criteria).into_bytes(),
+        ),
+        ("README.md", readme(dataset, cube, edition.version).into_bytes()),
+        ("apercu.html", preview::page(dataset, edition.version, cube, counted).into_bytes()),
+        ("datagouv.json", catalogue::datagouv(dataset, &distributions)?),
+        ("dcat.jsonld", catalogue::dcat(dataset, edition, &distributions)?),
+        ("ods.json", catalogue::ods(dataset, edition)?),
+    ];
+    for (name, bytes) in &companions {
+        files::write_atomic(&folder.join(name), bytes)?;
+        sums.push((Digest::of(bytes).to_string(), name));
+    }
+    sums.push((files::digest(&folder.join("datapackage.json"))?.to_string(), "datapackage.json"));
+    sums.sort_by_key(|(_, name)| *name);
+    let text: String = sums.iter().map(|(digest, name)| format!("{digest}  {name}\n")).collect();
+    files::write_atomic(&folder.join("SHA256SUMS"), text.as_bytes())
 }
 
 fn status_name(dataset: &Dataset) -> String {
@@ -65,6 +118,16 @@ fn csv(dataset: &Dataset, cube: &Cube) -> Result<Vec<u8>> {
     header.extend([dataset.measure.name.clone(), status_name(dataset)]);
     writer.write_record(&header).map_err(fault)?;
     for cell in &cube.cells {
+        // A spreadsheet would compute it.
+        if cell.codes.iter().any(|c| c.starts_with(['=', '+', '-', '@', '\t', '\r'])) {
+            return Err(Error::Refused {
+                code: "FORMULA_CELL",
+                message: format!(
+                    "jeu {} : une modalité commence comme une formule de tableur (=, +, -, @) ; corrigez la source, ou publiez une autre colonne",
+                    dataset.name
+                ),
+            });
+        }
         let value = if cell.masked { String::new() } else { cell.value.to_string() };
         let status = if cell.masked { "C" } else { "F" };
         writer
@@ -153,6 +216,9 @@ fn readme(dataset: &Dataset, cube: &Cube, version: &str) -> String {
          - `data.csv` : séparateur « ; », UTF-8 avec BOM, point décimal.\n\
          - `data.parquet` : les mêmes lignes, typées.\n\
          - `datapackage.json` : description des colonnes (Table Schema).\n\
+         - `apercu.html` : aperçu pour les personnes.\n\
+         - `METHODOLOGIE-anonymisation.md` : règles, pertes, et les trois critères mesurés.\n\
+         - `dcat.jsonld`, `ods.json`, `datagouv.json` : descriptions pour les catalogues.\n\
          - `SHA256SUMS` : empreintes.\n\n## Lecture\n\n\
          `_T` est le total d'une dimension. Une combinaison absente vaut zéro. La colonne `{}` vaut `F` (publié) ou `C` (masqué).\n\n\
          ## Protection\n\n{protection}\n",

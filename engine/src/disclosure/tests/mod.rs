@@ -221,6 +221,48 @@ fn a_group_whole_in_one_code_is_protected_by_its_zeros() {
 }
 
 #[test]
+fn whoever_is_a_whole_margin_learns_nothing_of_its_empty_parts() {
+    // The only one of a01 holds no scholarship (c01): that nobody else of a01 does is about himself.
+    let values = [9, 12, 8, 7, 1, 0, 0, 0, 22, 18, 19, 25];
+    let p =
+        Policy { attributes: vec!["c".into()], insiders: Insiders::Singletons, ..policy(Zeros::Concealed) };
+    let d = protect(vec![cube(&[3, 2, 2], &values)], &p);
+    assert!(d.suppression.unprotected.is_empty());
+    check(&d, &p).unwrap();
+}
+
+#[test]
+fn a_margin_of_a_hierarchy_moves_by_a_leaf_that_has_its_crossing() {
+    // The large school of d1 has no pupil of the rare level; the small one has three.
+    let schools = Dimension::hierarchy(
+        "uai",
+        &[("d1", None), ("u1", Some("d1")), ("u2", Some("d1")), ("d2", None), ("u3", Some("d2"))],
+    )
+    .unwrap()
+    .with_levels(vec!["departement", "uai"]);
+    let levels = dimension("b", 2);
+    let node = |d: &Dimension, code: &str| d.nodes()[code];
+    let records =
+        [("u1", "b00", 900), ("u2", "b00", 20), ("u2", "b01", 3), ("u3", "b00", 40), ("u3", "b01", 30)]
+            .map(|(u, b, n)| Record::count(vec![node(&schools, u), node(&levels, b)], n));
+    let spec = Spec {
+        records: records.to_vec(),
+        dimensions: vec![schools.clone(), levels.clone()],
+        published: None,
+    };
+    let p = policy(Zeros::Published);
+    let d = protect(vec![spec], &p);
+    assert!(d.suppression.unprotected.is_empty());
+    check(&d, &p).unwrap();
+    let masked: Vec<String> = d.published.masked().map(|c| d.tables.label(c)).collect();
+    assert!(
+        masked.contains(&"departement=d1, b=b01".to_owned())
+            || masked.contains(&"b=b01, departement=d1".to_owned()),
+        "{masked:?}"
+    );
+}
+
+#[test]
 fn someone_alone_in_a_cell_cannot_compute_another() {
     // (a00, b00) and (a00, b01) hold one person each: each would read the other from the total.
     let values = [1, 1, 30, 20, 25, 40, 12, 16, 9, 8, 31, 22];

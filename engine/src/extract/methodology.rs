@@ -1,0 +1,182 @@
+//! `METHODOLOGIE-anonymisation.md`: the rules, what they cost, and the three criteria in figures.
+
+use super::dataset::Dataset;
+use crate::disclosure::criteria::{Criteria, Inference, Link};
+use crate::disclosure::policy::{Insiders, Policy, Zeros};
+use crate::french::{count, percent, thousands};
+
+/// Names told of a list.
+const TOLD: usize = 20;
+
+/// The page, for a dataset that counts persons (`policy`) or not.
+pub fn page(dataset: &Dataset, version: &str, policy: Option<&Policy>, found: &Criteria) -> String {
+    let mut out = format!("# {} : méthode d'anonymisation\n\nVersion {version}.\n\n", dataset.title);
+    let Some(policy) = policy else {
+        out.push_str("Ce jeu ne compte pas de personnes : il n'est masqué aucune cellule.\n");
+        return out;
+    };
+    out.push_str(&rules(dataset, policy));
+    out.push_str(&loss(found));
+    out.push_str(&individualisation(policy, found));
+    out.push_str(&correlation(dataset, policy, &found.links));
+    out.push_str(&inference(&found.inferences));
+    out.push_str(&residual(found));
+    out
+}
+
+fn rules(dataset: &Dataset, policy: &Policy) -> String {
+    let since = if policy.since.is_empty() {
+        String::new()
+    } else {
+        format!(", en vigueur depuis le {}", policy.since)
+    };
+    let mut out = format!(
+        "## Règles\n\nPolitique « {} »{since}, population « {} ».\n\n\
+         - Une cellule qui compte de 1 à {} personnes est masquée.\n\
+         - D'autres cellules sont masquées pour que les premières ne se recalculent pas à partir des totaux. Rien ne les \
+         distingue des premières : le statut est `C` dans les deux cas.\n\
+         - De chaque cellule masquée, un lecteur qui fait toutes les additions possibles ne peut exclure ni la valeur {} ou \
+         plus, ni aucune de deux valeurs distantes d'au moins {}.\n",
+        policy.name,
+        dataset.population,
+        policy.threshold - 1,
+        policy.threshold,
+        policy.width
+    );
+    out.push_str(match policy.zeros {
+        Zeros::Published => "- Les combinaisons vides ne sont pas listées : leur zéro est connu.\n",
+        Zeros::Concealed => {
+            "- Les combinaisons vides sont listées, et des zéros sont masqués comme les autres cellules.\n"
+        }
+    });
+    if !policy.attributes.is_empty() {
+        out.push_str(&format!(
+            "- Aucun groupe ne tombe visiblement tout entier dans une modalité de : {}.\n",
+            policy.attributes.join(", ")
+        ));
+    }
+    out.push_str(match policy.insiders {
+        Insiders::None => "",
+        Insiders::Singletons => "- Une personne seule dans sa cellule connaît ce chiffre : elle n'en déduit pas celui des autres.\n",
+        Insiders::Pairs => "- Une personne, ou deux ensemble, seules dans leur cellule connaissent ce chiffre : elles n'en déduisent pas celui des autres.\n",
+    });
+    out.push_str(
+        "\nLa preuve est un certificat : pour chaque cellule masquée, deux tableaux d'entiers qui s'accordent avec tous les \
+         chiffres publiés. Il est vérifié par des additions, sur les fichiers relus, avant que rien ne parte ; il n'est pas publié.\n\n",
+    );
+    out
+}
+
+fn loss(found: &Criteria) -> String {
+    let mut out = format!(
+        "## Ce qui est perdu\n\n{} sur {} masquées ({}).\n",
+        count(found.masked as u64, "cellule", "cellules"),
+        thousands(found.cells as u64),
+        percent(found.masked as i64, found.cells as i64)
+    );
+    if let Some((all, hidden)) = found.people {
+        out.push_str(&format!(
+            "Au niveau le plus fin, {} sur {} sont comptées dans une cellule masquée ({}) ; elles restent comptées dans les totaux publiés.\n",
+            count(hidden.unsigned_abs(), "personne", "personnes"),
+            thousands(all),
+            percent(hidden, all)
+        ));
+    }
+    out.push('\n');
+    out
+}
+
+fn individualisation(policy: &Policy, found: &Criteria) -> String {
+    let mut out = format!(
+        "## 1. Individualisation\n\nPour chaque croisement publié (jusqu'à {} dimensions) : les chiffres publiés qui montrent une seule \
+         personne, et ceux de 1 à {}. Les deux colonnes valent 0.\n\n\
+         | Croisement | Cellules | Masquées | Une personne | De 1 à {} |\n|---|--:|--:|--:|--:|\n",
+        crate::disclosure::criteria::CROSSED,
+        policy.threshold - 1,
+        policy.threshold - 1
+    );
+    for c in &found.crossings {
+        out.push_str(&format!(
+            "| {} | {} | {} | {} | {} |\n",
+            c.levels.join(" × "),
+            thousands(c.cells as u64),
+            thousands(c.masked as u64),
+            c.alone,
+            c.few
+        ));
+    }
+    out.push('\n');
+    out
+}
+
+fn correlation(dataset: &Dataset, policy: &Policy, links: &[Link]) -> String {
+    let mut out = "## 2. Corrélation\n\nAucune colonne du jeu ne désigne une personne, ni par un nom ni par un identifiant : aucune ne \
+         sert de clé vers un autre fichier. "
+        .to_owned();
+    if links.is_empty() {
+        out.push_str(&format!(
+            "Aucune publication antérieure ne porte sur la population « {} ».\n\n",
+            dataset.population
+        ));
+        return out;
+    }
+    out.push_str(&format!(
+        "Ce jeu et les publications antérieures de la population « {} » ont été attaqués ensemble, comme un seul système \
+         d'additions ; rien de trop précis n'en sort.\n\n\
+         | Publication | Chiffres communs | Différences de 1 à {} |\n|---|--:|--:|\n",
+        dataset.population,
+        policy.threshold - 1
+    ));
+    for link in links.iter().rev().take(TOLD) {
+        out.push_str(&format!("| {} | {} | {} |\n", link.release, thousands(link.common as u64), link.few));
+    }
+    if links.len() > TOLD {
+        out.push_str(&format!("\n{} plus anciennes ont été examinées aussi.\n", links.len() - TOLD));
+    }
+    out.push('\n');
+    out
+}
+
+fn inference(inferences: &[Inference]) -> String {
+    let mut out = "## 3. Inférence\n\nQui connaît toutes les autres dimensions d'une personne, que sait-il de celle-ci ? « Groupes \
+         entiers » : tous ont la même modalité, et cela se voit. « Meilleure devinette » : part des personnes dont la modalité publiée la plus \
+         fréquente de leur groupe est la bonne ; « sans le jeu » : la même part, quand on ne connaît que la répartition générale.\n\n\
+         | Dimension | Protégée | Groupes publiés | Groupes entiers | Meilleure devinette | Sans le jeu |\n|---|---|--:|--:|--:|--:|\n"
+        .to_owned();
+    for i in inferences {
+        out.push_str(&format!(
+            "| {} | {} | {} | {} | {} | {} |\n",
+            i.level,
+            if i.protected { "oui" } else { "non" },
+            thousands(i.groups as u64),
+            thousands(i.whole as u64),
+            percent(i.guessed, i.people),
+            i.margin.map_or_else(|| "masqué".to_owned(), |(all, most)| percent(most, all))
+        ));
+    }
+    out.push_str(
+        "\nUne dimension non protégée n'est pas un secret sur la personne (son établissement, son niveau) : elle n'a pas de donnée \
+         sensible.\n\n",
+    );
+    out
+}
+
+fn residual(found: &Criteria) -> String {
+    let whole: usize = found.inferences.iter().filter(|i| !i.protected).map(|i| i.whole).sum();
+    let mut out = "## Risque résiduel\n\n\
+         - Qui sait déjà, d'une autre source, combien de personnes compte une cellule masquée, peut réduire le doute sur celles \
+         qui lui sont liées.\n\
+         - Des personnes qui mettent en commun ce qu'elles savent d'elles-mêmes, au-delà de ce que dit la politique, le peuvent aussi.\n"
+        .to_owned();
+    if whole > 0 {
+        out.push_str(&format!(
+            "- {} d'une dimension non protégée : l'appartenance au groupe dit la modalité.\n",
+            count(
+                whole as u64,
+                "groupe tombe tout entier dans une modalité",
+                "groupes tombent tout entiers dans une modalité"
+            )
+        ));
+    }
+    out
+}
