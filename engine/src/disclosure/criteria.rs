@@ -229,7 +229,7 @@ mod tests {
             ]
         );
         assert_eq!(found.links, [Link { release: "x 1".into(), common: 7, few: 2 }]);
-        let inferred: Vec<(&str, bool, [usize; 2], [i64; 2], Option<(i64, i64)>)> = found
+        let inferred: Vec<_> = found
             .inferences
             .iter()
             .map(|i| (i.level.as_str(), i.protected, [i.groups, i.whole], [i.people, i.guessed], i.margin))
