@@ -280,3 +280,102 @@ fn a_second_table_of_the_same_pupils_is_refused_then_passes_with_the_proposal() 
     common::run(&["extract", "eleves-uai-niveau", "--date", common::DATE, "--config", &config], 0);
     assert_eq!(std::fs::read_dir(published).unwrap().count(), 1);
 }
+
+/// A night of one's own, with one dataset and what to do when publications say too much together.
+struct Own {
+    folder: tempfile::TempDir,
+    config: String,
+}
+
+impl Own {
+    fn new(dataset: &str) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let inbox = folder.path().join("inbox");
+        std::fs::create_dir(&inbox).unwrap();
+        for entry in std::fs::read_dir(root().join("samples/night")).unwrap() {
+            let path = entry.unwrap().path();
+            std::fs::copy(&path, inbox.join(path.file_name().unwrap())).unwrap();
+        }
+        std::fs::create_dir(folder.path().join("jeux")).unwrap();
+        let text = std::fs::read_to_string(root().join("cartulaire.toml")).unwrap();
+        let text = text
+            .replace("\"samples/night\"", "\"inbox\"")
+            .replace("\"samples/", &format!("\"{}/samples/", root().display()));
+        let path = folder.path().join("cartulaire.toml");
+        std::fs::write(&path, format!("{text}\n[datasets]\npath = \"jeux\"\nonly = [\"{dataset}\"]\n"))
+            .unwrap();
+        Own { config: path.display().to_string(), folder }
+    }
+
+    fn conflict(&self, dataset: &str, way: &str) {
+        let shipped = std::fs::read_to_string(root().join(format!("jobs/datasets/{dataset}.toml"))).unwrap();
+        let text = shipped.replace("conflict = \"keep_masks\"", &format!("conflict = \"{way}\""));
+        std::fs::write(self.folder.path().join(format!("jeux/{dataset}.toml")), text).unwrap();
+    }
+
+    /// The directory a day later, without one pupil of `every`.
+    fn some_leave(&self, every: usize) -> usize {
+        let inbox = self.folder.path().join("inbox");
+        let mut gone = 0;
+        for entry in std::fs::read_dir(root().join("samples/night")).unwrap() {
+            let path = entry.unwrap().path();
+            let name = path.file_name().unwrap().to_string_lossy().into_owned();
+            if !name.starts_with("ENT2DEX-ENT99_Complet_20260110") {
+                continue;
+            }
+            let text = std::fs::read_to_string(&path).unwrap().replace("10/01/2026", "11/01/2026");
+            let text = if name.contains("_Eleve_") {
+                let mut parts = text.split("<addRequest>");
+                let head = parts.next().unwrap().to_owned();
+                let kept = parts.enumerate().filter(|(i, p)| {
+                    let leaves = i % every == 7 && !p.contains("</ficAlimMENESR>");
+                    gone += usize::from(leaves);
+                    !leaves
+                });
+                kept.fold(head, |all, (_, p)| format!("{all}<addRequest>{p}"))
+            } else {
+                text
+            };
+            std::fs::write(inbox.join(name.replace("20260110", "20260111")), text).unwrap();
+        }
+        gone
+    }
+}
+
+#[test]
+fn pupils_gone_between_two_nights_refuse_the_second_release_which_passes_with_the_proposal() {
+    let dataset = "eleves-uai-niveau";
+    let own = Own::new(dataset);
+    own.conflict(dataset, "refuse");
+    let night = |date: &str, code: i32| {
+        let out = common::run(&["run", "nightly", "--date", date, "--config", &own.config], code);
+        String::from_utf8_lossy(&out.stdout).into_owned()
+    };
+    night("2026-01-12", 0);
+    // 0.3 % of the pupils.
+    assert_eq!(own.some_leave(333), 6);
+    let said = night("2026-01-13", 4);
+    let refused = said.lines().find(|l| l.contains("RELEASES_DISCLOSE")).unwrap();
+    for want in [
+        "« eleves-uai-niveau 2026-01-12 »",
+        "« eleves-uai-niveau 2026-01-13 »",
+        "garder les masques antérieurs",
+        "publier à la date de référence 2026-01-10",
+    ] {
+        assert!(refused.contains(want), "{want}: {refused}");
+    }
+    let published = own.folder.path().join("var/store/publications").join(dataset);
+    assert_eq!(std::fs::read_dir(&published).unwrap().count(), 1);
+    // Counted at the reference date, the figures are those already published: nothing new leaves.
+    let file = own.folder.path().join(format!("jeux/{dataset}.toml"));
+    let text = std::fs::read_to_string(&file).unwrap();
+    std::fs::write(&file, text.replace("years =", "reference = \"01-10\"\nyears =")).unwrap();
+    common::run(&["extract", dataset, "--date", "2026-01-13", "--config", &own.config], 0);
+    assert_eq!(std::fs::read_dir(&published).unwrap().count(), 1);
+    own.conflict(dataset, "keep_masks");
+    common::run(&["extract", dataset, "--date", "2026-01-13", "--config", &own.config], 0);
+    assert_eq!(std::fs::read_dir(&published).unwrap().count(), 2);
+    let page = std::fs::read_to_string(published.join("2026-01-13/METHODOLOGIE-anonymisation.md")).unwrap();
+    let link = page.lines().find(|l| l.starts_with("| eleves-uai-niveau 2026-01-12 |")).unwrap();
+    assert!(link.ends_with("| 0 |"), "{link}");
+}

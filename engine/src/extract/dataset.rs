@@ -4,6 +4,7 @@ use super::metadata::Metadata;
 use crate::contract::{ColumnType, Contract, Personal, fault_at, toml_file};
 use crate::disclosure::policy::{Insiders, Policy, Zeros};
 use crate::error::{ConfigFault, Error, Result};
+use chrono::{Datelike as _, NaiveDate};
 use serde::Deserialize;
 use std::collections::BTreeMap;
 use toml::Spanned;
@@ -41,6 +42,8 @@ pub struct Dataset {
     pub key: Vec<String>,
     /// Whether a delivery replaces the ones before it in its school year.
     pub snapshot: bool,
+    /// Month and day of the year at which it is counted; at the date of the run when none.
+    pub reference: Option<(u32, u32)>,
 }
 
 /// Columns of another table, found by an equality.
@@ -119,6 +122,8 @@ struct Head {
     table: Spanned<String>,
     years: Years,
     population: Option<String>,
+    /// `MM-DD`.
+    reference: Option<Spanned<String>>,
     /// Rows left out: column → values (a total that the table holds beside its parts).
     #[serde(default)]
     exclude: BTreeMap<String, Vec<String>>,
@@ -209,6 +214,13 @@ impl Protection {
 fn key(contract: &Contract) -> Vec<String> {
     let columns = contract.key.iter().filter(|k| Some(**k) != contract.partition_column());
     columns.filter_map(|k| contract.columns.get(*k)).map(|c| c.name.to_string()).collect()
+}
+
+/// Month and day of `MM-DD`; the 29th of February is not a day of every year.
+fn reference(text: &str) -> Option<(u32, u32)> {
+    let (month, day) = text.split_once('-')?;
+    let date = NaiveDate::from_ymd_opt(2001, month.parse().ok()?, day.parse().ok()?)?;
+    (text.len() == 5).then_some((date.month(), date.day()))
 }
 
 impl Dataset {
@@ -334,6 +346,13 @@ impl Dataset {
         if (raw.measure.kind == MeasureKind::Sum) != raw.measure.column.is_some() {
             fault(at, "la mesure « sum » somme sa colonne « column », la mesure « count » n'en a pas".into());
         }
+        let reference = raw.dataset.reference.as_ref().and_then(|r| {
+            let found = reference(r.get_ref());
+            if found.is_none() {
+                fault(r.span().start, "date de référence : mois et jour, comme « 10-15 »".into());
+            }
+            found
+        });
         if raw.dimension.is_empty() {
             fault(at, "au moins une [[dimension]] est nécessaire".into());
         }
@@ -378,7 +397,16 @@ impl Dataset {
             metadata: raw.metadata,
             key: key(own),
             snapshot: own.snapshot,
+            reference,
         })
+    }
+
+    /// Day whose state a run of `date` counts: the last reference day that is past.
+    pub fn counted_on(&self, date: NaiveDate) -> NaiveDate {
+        let Some((month, day)) = self.reference else { return date };
+        let of = |year: i32| NaiveDate::from_ymd_opt(year, month, day);
+        let mut years = (0..2).filter_map(|back| of(date.year() - back));
+        years.find(|d| *d <= date).unwrap_or(date)
     }
 
     /// Columns of each hierarchy, coarse before fine.
@@ -462,6 +490,26 @@ kind = "count"
 [protection]
 threshold = 5
 "#;
+
+    #[test]
+    fn a_reference_date_is_the_last_one_past_and_a_day_of_every_year() {
+        let load = |day: &str| {
+            let contract = Contract::parse("essai.toml", CONTRACT).unwrap();
+            let text = DATASET.replace("years =", &format!("reference = \"{day}\"\nyears ="));
+            Dataset::load("jeu.toml", &text, &[contract])
+        };
+        let date = |s: &str| s.parse::<NaiveDate>().unwrap();
+        let dataset = load("10-15").unwrap();
+        for (run, counted) in
+            [("2026-01-12", "2025-10-15"), ("2026-10-15", "2026-10-15"), ("2026-10-14", "2025-10-15")]
+        {
+            assert_eq!(dataset.counted_on(date(run)), date(counted), "{run}");
+        }
+        for wrong in ["02-29", "13-01", "1-1", "10/15", ""] {
+            let Err(Error::Config(faults)) = load(wrong) else { panic!("{wrong} accepted") };
+            assert_eq!((faults.len(), faults[0].line, faults[0].column), (1, 6, 13), "{wrong}");
+        }
+    }
 
     #[test]
     fn a_sum_is_not_protected_by_a_threshold_on_persons() {

@@ -61,7 +61,7 @@ pub fn build(
     version: &str,
     folder: &Path,
 ) -> Result<Extracted> {
-    let mut counted = aggregate::aggregate(store, dataset, date)?;
+    let mut counted = aggregate::aggregate(store, dataset, dataset.counted_on(date))?;
     protect::with_zeros(dataset, &mut counted.inner)?;
     let mut cube = Cube::with_totals(dataset.chains(), &counted.inner);
     // The cohorts of another school year are other persons.
@@ -74,7 +74,7 @@ pub fn build(
         Some(protection) => {
             let tables = protect::tables(dataset, &counted.inner)?;
             before = earlier::earlier(store, &population)?;
-            Some(with_earlier(dataset, protection, &edition, tables, &before)?)
+            Some(with_earlier(store, dataset, protection, &edition, tables, &before)?)
         }
         None => None,
     };
@@ -106,6 +106,7 @@ fn measured(dataset: &Dataset, written: &PublishedTable, before: &[Release]) -> 
 
 /// Protects a table, then looks at it together with everything published of its population.
 fn with_earlier(
+    store: &Store,
     dataset: &Dataset,
     protection: &Protection,
     edition: &Edition<'_>,
@@ -131,8 +132,27 @@ fn with_earlier(
     {
         return Ok(Protected::of(&policy, alone.tables, suppression));
     }
-    let proposals = propose(&candidate, None, &policy, earlier, &limits)?;
+    let again = at_earlier_state(store, dataset, edition, earlier)?;
+    let reference = again.as_ref().map(|(state, tables)| Candidate { state, tables, ..candidate });
+    let proposals = propose(&candidate, reference.as_ref(), &policy, earlier, &limits)?;
     Err(refusal(&findings, &proposals.iter().map(Proposal::text).collect::<Vec<_>>()))
+}
+
+/// The dataset counted again at the last date of which something was published.
+fn at_earlier_state(
+    store: &Store,
+    dataset: &Dataset,
+    edition: &Edition<'_>,
+    earlier: &[Release],
+) -> Result<Option<(String, Tables)>> {
+    let before = earlier.iter().map(|r| r.state.as_str()).filter(|s| *s < edition.state).max();
+    let Some(date) = before.and_then(|s| s.parse::<NaiveDate>().ok()) else { return Ok(None) };
+    let mut counted = aggregate::aggregate(store, dataset, date)?;
+    if counted.inner.is_empty() {
+        return Ok(None);
+    }
+    protect::with_zeros(dataset, &mut counted.inner)?;
+    Ok(Some((counted.state, protect::tables(dataset, &counted.inner)?)))
 }
 
 /// The extract step: every dataset, published when its data changed.

@@ -118,16 +118,6 @@ fn csv(dataset: &Dataset, cube: &Cube) -> Result<Vec<u8>> {
     header.extend([dataset.measure.name.clone(), status_name(dataset)]);
     writer.write_record(&header).map_err(fault)?;
     for cell in &cube.cells {
-        // A spreadsheet would compute it.
-        if cell.codes.iter().any(|c| c.starts_with(['=', '+', '-', '@', '\t', '\r'])) {
-            return Err(Error::Refused {
-                code: "FORMULA_CELL",
-                message: format!(
-                    "jeu {} : une modalité commence comme une formule de tableur (=, +, -, @) ; corrigez la source, ou publiez une autre colonne",
-                    dataset.name
-                ),
-            });
-        }
         let value = if cell.masked { String::new() } else { cell.value.to_string() };
         let status = if cell.masked { "C" } else { "F" };
         writer
