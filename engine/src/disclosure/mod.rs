@@ -14,6 +14,7 @@ pub mod certificate;
 mod certify;
 pub mod criteria;
 pub mod joint;
+pub mod microdata;
 mod moves;
 pub mod policy;
 pub mod proof_file;

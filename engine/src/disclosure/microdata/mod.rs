@@ -1,0 +1,106 @@
+//! Rows of persons made alike: k-anonymity, l-diversity and t-closeness over declared quasi-identifiers.
+//!
+//! Quasi-identifiers are generalised, each to one level of its hierarchy for the whole table; rows whose
+//! class still fails are left out. [`classes`] groups the rows once, [`search`] tries levels on classes,
+//! [`verify`] looks at the rows that would leave and shares no code with either.
+//!
+//! Sweeney (2002), Machanavajjhala et al. (2007), Li et al. (2007). What these models say nothing of is
+//! the columns that nobody declared: there may be none.
+
+mod classes;
+mod search;
+#[cfg(test)]
+mod tests;
+mod verify;
+
+pub use classes::{Classes, group};
+pub use search::{Solution, search};
+pub use verify::{Measured, verify};
+
+/// Parts of the whole in which shares and distances are given.
+pub const PARTS: u64 = 1_000_000;
+
+/// A column that others know, and its levels from the finest to one code for all.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Quasi {
+    /// For each level, the code there of each code of level 0. Level 0 is the codes themselves; the last
+    /// has one code.
+    maps: Vec<Vec<u32>>,
+    /// Codes of each level.
+    sizes: Vec<u32>,
+}
+
+impl Quasi {
+    /// From the label of each code at each level above 0; a level that hides everything is added.
+    pub fn new(codes: usize, levels: &[Vec<String>]) -> Self {
+        let mut quasi = Quasi { maps: vec![(0..codes as u32).collect()], sizes: vec![codes as u32] };
+        for labels in levels {
+            let mut numbers = std::collections::BTreeMap::new();
+            let map: Vec<u32> = (0..codes)
+                .map(|code| {
+                    let next = numbers.len() as u32;
+                    *numbers.entry(labels.get(code).map_or("", String::as_str)).or_insert(next)
+                })
+                .collect();
+            quasi.sizes.push(numbers.len() as u32);
+            quasi.maps.push(map);
+        }
+        quasi.maps.push(vec![0; codes]);
+        quasi.sizes.push(1);
+        quasi
+    }
+
+    /// Levels, the finest and the one that hides everything included.
+    pub fn levels(&self) -> usize {
+        self.maps.len()
+    }
+}
+
+/// A column that nobody should learn.
+#[derive(Debug, Clone, Copy)]
+pub struct Secret<'a> {
+    /// Code of each row; codes are in the order of values.
+    pub codes: &'a [u32],
+    /// Different codes.
+    pub values: u32,
+    /// Values have an order: the distance between two counts what lies between them.
+    pub ordered: bool,
+}
+
+/// What is asked of the rows that leave.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Request {
+    /// Rows of each class, at least.
+    pub k: u32,
+    /// Different values of each secret in each class, at least; 1 asks nothing.
+    pub l: u32,
+    /// Distance of each class's secrets from those of all rows, at most, in [`PARTS`].
+    pub t: Option<u64>,
+    /// Rows that may be left out, in [`PARTS`].
+    pub suppressed: u64,
+}
+
+/// Whether the distance between the secrets of a class (`counts`, of `size` rows) and of all rows
+/// (`all`, of `rows`) is at most `t`: earth mover's distance, exactly. Ordered values are a rank apart from
+/// each other, others all as far.
+fn within(counts: &[u64], size: u64, all: &[u64], rows: u64, ordered: bool, t: u64) -> bool {
+    let (distance, whole) = distance(counts, size, all, rows, ordered);
+    distance.saturating_mul(u128::from(PARTS)) <= whole.saturating_mul(u128::from(t))
+}
+
+/// The distance as a fraction.
+fn distance(counts: &[u64], size: u64, all: &[u64], rows: u64, ordered: bool) -> (u128, u128) {
+    let (n, m) = (i128::from(size), i128::from(rows));
+    let differences = counts.iter().zip(all).map(|(a, b)| i128::from(*a) * m - i128::from(*b) * n);
+    let whole = size as u128 * rows as u128;
+    if ordered {
+        let mut moved = 0_i128;
+        let total = differences.map(|d| {
+            moved += d;
+            moved.unsigned_abs()
+        });
+        (total.sum(), whole * (all.len().saturating_sub(1) as u128).max(1))
+    } else {
+        (differences.map(i128::unsigned_abs).sum(), whole * 2)
+    }
+}
