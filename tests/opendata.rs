@@ -379,3 +379,112 @@ fn pupils_gone_between_two_nights_refuse_the_second_release_which_passes_with_th
     let link = page.lines().find(|l| l.starts_with("| eleves-uai-niveau 2026-01-12 |")).unwrap();
     assert!(link.ends_with("| 0 |"), "{link}");
 }
+
+const ROWS: &str = r#"[dataset]
+name = "eleves-lignes"
+title = "Élèves, ligne à ligne"
+description = "Élèves par établissement, niveau et bourse."
+table = "ent_eleve"
+years = "latest"
+
+[join]
+table = "ent_etablissement"
+left = "ENTPersonStructRattach"
+right = "ENTStructureJointure"
+columns = ["ENTStructureUAI"]
+
+[microdata]
+allow_microdata = true
+reason = "Étude inventée, convenue avec personne"
+k = 5
+l = 2
+max_suppressed = 5
+
+[[dimension]]
+name = "uai"
+column = "ENTStructureUAI"
+title = "Établissement"
+levels = [3]
+
+[[dimension]]
+name = "mef"
+column = "ENTEleveMEF"
+title = "MEF"
+levels = [7, 3]
+
+[[dimension]]
+name = "boursier"
+column = "ENTEleveBoursier"
+title = "Boursier"
+secret = true
+"#;
+
+#[test]
+fn rows_of_persons_leave_only_with_a_reason_alike_and_alone() {
+    let own = Own::new("eleves-lignes");
+    let write = |text: &str| std::fs::write(own.folder.path().join("jeux/lignes.toml"), text).unwrap();
+    for (old, new, want) in [
+        ("allow_microdata = true", "allow_microdata = false", "lignes.toml:15:19"),
+        ("\"Étude inventée, convenue avec personne\"", "\"oui\"", "écrivez pourquoi"),
+        ("k = 5", "k = 2", "au moins 3"),
+        ("l = 2\n", "", "donnez l"),
+        ("secret = true\n", "", "colonnes sensibles"),
+        (
+            "column = \"ENTEleveMEF\"\ntitle = \"MEF\"\nlevels = [7, 3]",
+            "column = \"ENTEleveMEF\"\ntitle = \"MEF\"\nsecret = true",
+            "colonnes sensibles",
+        ),
+        ("levels = [7, 3]", "levels = [3, 7]", "de moins en moins"),
+        ("column = \"ENTEleveMEF\"", "column = \"sn\"", "désigne une personne"),
+        (
+            "[microdata]",
+            "[measure]\nname = \"n\"\ntitle = \"n\"\nkind = \"count\"\n\n[microdata]",
+            "remplace [measure]",
+        ),
+    ] {
+        let text = ROWS.replace(old, new);
+        assert_ne!(text, ROWS, "{old}");
+        write(&text);
+        let out = common::run(&["check", "--config", &own.config], 2);
+        let said = String::from_utf8_lossy(&out.stderr).into_owned();
+        assert!(said.contains(want), "{new}: {said}");
+    }
+    write(ROWS);
+    common::run(&["run", "nightly", "--date", common::DATE, "--config", &own.config], 0);
+    let store = own.folder.path().join("var/store");
+    let folder = package(&store, "eleves-lignes");
+    let csv = std::fs::read_to_string(folder.join("data.csv")).unwrap();
+    let mut rows = csv.lines();
+    assert_eq!(rows.next(), Some("\u{feff}uai;mef;boursier"));
+    let mut classes: std::collections::BTreeMap<&str, Vec<&str>> = std::collections::BTreeMap::new();
+    for row in rows {
+        let (known, secret) = row.rsplit_once(';').unwrap();
+        classes.entry(known).or_default().push(secret);
+    }
+    assert!(classes.len() > 3, "{classes:?}");
+    for (known, secrets) in &classes {
+        let values: std::collections::BTreeSet<&&str> = secrets.iter().collect();
+        assert!(secrets.len() >= 5 && values.len() >= 2, "{known}");
+    }
+    let page = std::fs::read_to_string(folder.join("METHODOLOGIE-anonymisation.md")).unwrap();
+    assert!(page.contains("Étude inventée") && page.contains("| k-anonymat"), "{page}");
+    if let Some(python) = python() {
+        let out = Command::new(&python).args(["-c", FRICTIONLESS]).arg(&folder).output().unwrap();
+        assert!(out.status.success(), "{}", String::from_utf8_lossy(&out.stderr));
+    }
+    // What was published of these persons stays alone.
+    let config = std::fs::read_to_string(&own.config).unwrap();
+    std::fs::write(
+        &own.config,
+        config.replace("only = [\"eleves-lignes\"]", "only = [\"eleves-lignes\", \"eleves-uai-niveau\"]"),
+    )
+    .unwrap();
+    let extract = |dataset: &str, code: i32| {
+        let out = common::run(&["extract", dataset, "--date", common::DATE, "--config", &own.config], code);
+        String::from_utf8_lossy(&out.stdout).into_owned()
+    };
+    extract("eleves-lignes", 0);
+    assert!(extract("eleves-uai-niveau", 4).contains("MICRODATA_PUBLISHED"));
+    write(&ROWS.replace("k = 5", "k = 9"));
+    assert!(extract("eleves-lignes", 4).contains("MICRODATA_REPEATED"));
+}

@@ -1,6 +1,7 @@
 //! A dataset is data: one TOML file says what is counted, along which dimensions, how protected.
 
 use super::metadata::Metadata;
+use super::terms::{Terms, faults_of};
 use crate::contract::{ColumnType, Contract, Personal, fault_at, toml_file};
 use crate::disclosure::policy::{Insiders, Policy, Zeros};
 use crate::error::{ConfigFault, Error, Result};
@@ -34,6 +35,8 @@ pub struct Dataset {
     pub measure: Measure,
     /// How persons are protected; none where nobody is counted.
     pub protection: Option<Protection>,
+    /// Rows of persons leave, and not their numbers.
+    pub microdata: Option<Terms>,
     /// What catalogues want to know.
     pub metadata: Metadata,
     /// Who is counted: publications of one population are audited together.
@@ -74,6 +77,15 @@ pub struct Dimension {
     pub title: String,
     /// Coarser dimension of the same hierarchy.
     pub coarser: Option<String>,
+    /// In microdata: first characters kept at each coarser level.
+    #[serde(default)]
+    pub levels: Vec<usize>,
+    /// In microdata: nobody should learn it.
+    #[serde(default)]
+    pub secret: bool,
+    /// Of a secret: its values have an order.
+    #[serde(default)]
+    pub ordered: bool,
 }
 
 /// What is counted.
@@ -88,6 +100,13 @@ pub struct Measure {
     pub kind: MeasureKind,
     /// The column that is summed.
     pub column: Option<String>,
+}
+
+impl Measure {
+    /// Of microdata: how many rows are alike.
+    fn rows() -> Self {
+        Measure { name: "lignes".into(), title: "Lignes".into(), kind: MeasureKind::Count, column: None }
+    }
 }
 
 /// How a measure is made.
@@ -107,8 +126,9 @@ struct DatasetFile {
     join: Option<Join>,
     #[serde(default)]
     dimension: Vec<Dimension>,
-    measure: Measure,
+    measure: Option<Measure>,
     protection: Option<Protection>,
+    microdata: Option<Terms>,
     #[serde(default)]
     metadata: Metadata,
 }
@@ -230,6 +250,7 @@ impl Dataset {
     /// Every fault with its place.
     pub fn load(file: &str, text: &str, contracts: &[Contract]) -> Result<Self> {
         let raw: DatasetFile = toml_file(file, text)?;
+        let measure = raw.measure.clone().unwrap_or_else(Measure::rows);
         let mut faults: Vec<ConfigFault> = Vec::new();
         let at = raw.dataset.name.span().start;
         let mut fault = |at: usize, message: String| faults.push(fault_at(file, text, at, message));
@@ -269,14 +290,14 @@ impl Dataset {
             need(other, &join.right);
             brought.iter().for_each(|c| need(other, c));
         }
-        raw.measure
+        measure
             .column
             .iter()
             .chain(raw.dataset.exclude.keys())
             .chain(raw.dataset.only.keys())
             .for_each(|c| need(own, c));
         let published: Vec<&str> =
-            raw.dimension.iter().map(|d| d.name.as_str()).chain([raw.measure.name.as_str()]).collect();
+            raw.dimension.iter().map(|d| d.name.as_str()).chain([measure.name.as_str()]).collect();
         for (i, name) in published.iter().enumerate() {
             if published.iter().take(i).any(|n| n == name) || name.is_empty() {
                 fault(at, format!("« {name} » nomme deux colonnes publiées, ou aucune"));
@@ -288,7 +309,7 @@ impl Dataset {
                 let allowed =
                     |p: &Protection| p.sensitive.contains(&d.column) && p.attributes.contains(&d.name);
                 let named = raw.protection.as_ref().is_some_and(allowed);
-                if spec.personal == Personal::Sensitive && !named {
+                if spec.personal == Personal::Sensitive && !named && raw.microdata.is_none() {
                     fault(
                         at,
                         format!(
@@ -321,7 +342,7 @@ impl Dataset {
                 fault(at, format!("« {} » : coarser nomme la dimension écrite juste avant", d.name));
             }
         }
-        if let Some(column) = &raw.measure.column {
+        if let Some(column) = &measure.column {
             let spec = own.and_then(|c| c.columns.get(c.column(column)?));
             if spec.is_some_and(|s| s.kind != ColumnType::Integer) {
                 fault(at, format!("« {column} » n'est pas un entier : elle ne peut pas être sommée"));
@@ -343,7 +364,7 @@ impl Dataset {
         if raw.join.is_some() && other.is_none() {
             fault(at, "aucun contrat ne décrit la table jointe".into());
         }
-        if (raw.measure.kind == MeasureKind::Sum) != raw.measure.column.is_some() {
+        if (measure.kind == MeasureKind::Sum) != measure.column.is_some() {
             fault(at, "la mesure « sum » somme sa colonne « column », la mesure « count » n'en a pas".into());
         }
         let reference = raw.dataset.reference.as_ref().and_then(|r| {
@@ -353,6 +374,12 @@ impl Dataset {
             }
             found
         });
+        let personal = |d: &Dimension| {
+            let spec = [own, other].into_iter().flatten().find_map(|c| c.columns.get(c.column(&d.column)?));
+            spec.map(|s| s.personal)
+        };
+        let said = (raw.measure.is_some(), raw.protection.is_some());
+        faults_of(raw.microdata.as_ref(), &raw.dimension, said, at, personal, &mut fault);
         if raw.dimension.is_empty() {
             fault(at, "au moins une [[dimension]] est nécessaire".into());
         }
@@ -366,14 +393,15 @@ impl Dataset {
                     format!("« {name} » n'est pas une dimension de ce jeu"),
                 );
             }
-            if raw.measure.kind == MeasureKind::Sum {
+            if measure.kind == MeasureKind::Sum {
                 fault(protection.threshold.span().start, "le seuil porte sur un nombre d'enregistrements : une somme ne dit pas combien de personnes la font ; prenez la mesure « count »".into());
             }
-        } else if [own, other]
-            .into_iter()
-            .flatten()
-            .flat_map(|c| &c.columns)
-            .any(|c| c.personal != Personal::None)
+        } else if raw.microdata.is_none()
+            && [own, other]
+                .into_iter()
+                .flatten()
+                .flat_map(|c| &c.columns)
+                .any(|c| c.personal != Personal::None)
         {
             fault(at, "la table porte des données personnelles : [protection] est obligatoire".into());
         }
@@ -391,7 +419,8 @@ impl Dataset {
             dimensions: raw.dimension,
             exclude: raw.dataset.exclude,
             only: raw.dataset.only,
-            measure: raw.measure,
+            measure,
+            microdata: raw.microdata,
             population: raw.dataset.population.unwrap_or_else(|| own.name.clone()),
             protection: raw.protection,
             metadata: raw.metadata,

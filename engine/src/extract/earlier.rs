@@ -18,9 +18,18 @@ pub fn earlier(store: &Store, population: &str) -> Result<Vec<Release>> {
         if files::digest(&folder.join("data.csv"))?.to_string() != row.digest {
             return Err(Error::Corrupt(format!("« {} » n'est plus ce qui a été publié", row.path)));
         }
-        let (own, state) = described(&folder)?;
+        let Described { population: own, state, microdata } = described(&folder)?;
         if own != population {
             continue;
+        }
+        if microdata {
+            return Err(Error::Refused {
+                code: "MICRODATA_PUBLISHED",
+                message: format!(
+                    "« {} » a publié des lignes de la même population : aucun tableau ne peut plus en être prouvé sûr",
+                    row.path
+                ),
+            });
         }
         let table = published_csv::read(&folder)?;
         let measures: Vec<&str> =
@@ -30,12 +39,42 @@ pub fn earlier(store: &Store, population: &str) -> Result<Vec<Release>> {
     Ok(found)
 }
 
-/// Population and state that a publication says it is of.
-fn described(folder: &Path) -> Result<(String, String)> {
+/// Refuses rows of a population of which anything else was published: tables and rows, or two versions
+/// of rows, say more together than anyone proved.
+///
+/// # Errors
+/// [`Error::Refused`] `MICRODATA_REPEATED`.
+pub fn alone(store: &Store, population: &str, digest: &str) -> Result<()> {
+    for row in store.ledger.publications()?.into_iter().filter(|p| p.digest != digest) {
+        if described(&store.path(&row.path))?.population == population {
+            return Err(Error::Refused {
+                code: "MICRODATA_REPEATED",
+                message: format!(
+                    "« {} » porte sur la même population : des lignes de personnes ne partent qu'une fois, et seules",
+                    row.path
+                ),
+            });
+        }
+    }
+    Ok(())
+}
+
+/// What a publication says it is of.
+struct Described {
+    population: String,
+    state: String,
+    microdata: bool,
+}
+
+fn described(folder: &Path) -> Result<Described> {
     let path = folder.join("datapackage.json");
     let text = std::fs::read_to_string(&path).at(&path)?;
     let value: Value =
         serde_json::from_str(&text).map_err(|e| Error::Corrupt(format!("{} : {e}", path.display())))?;
     let of = |key: &str| value.get(key).and_then(Value::as_str).unwrap_or_default().to_owned();
-    Ok((of("cartulaire:population"), of("cartulaire:state")))
+    Ok(Described {
+        population: of("cartulaire:population"),
+        state: of("cartulaire:state"),
+        microdata: value.get("cartulaire:microdata").is_some_and(|m| m == &Value::Bool(true)),
+    })
 }

@@ -2,6 +2,8 @@
 
 use super::dataset::Dataset;
 use crate::disclosure::criteria::{Criteria, Inference, Link};
+use crate::disclosure::microdata::criteria::{Individualisation, Inference as Guess};
+use crate::disclosure::microdata::{Measured, PARTS, Request};
 use crate::disclosure::policy::{Insiders, Policy, Zeros};
 use crate::french::{count, percent, thousands};
 
@@ -178,5 +180,81 @@ fn residual(found: &Criteria) -> String {
             )
         ));
     }
+    out
+}
+
+/// What is told of rows.
+pub struct Rows<'a> {
+    /// Columns, quasi-identifiers first.
+    pub names: Vec<&'a str>,
+    /// Why rows leave.
+    pub reason: &'a str,
+    /// What was asked.
+    pub request: Request,
+    /// What was found on the file.
+    pub measured: Measured,
+    /// Level of each quasi-identifier, and the one that hides it.
+    pub levels: Vec<(usize, usize)>,
+    /// Rows left out.
+    pub suppressed: u64,
+    /// Information lost, from 0 to 1.
+    pub loss: f64,
+    /// By quasi-identifiers, and by all columns.
+    pub singled: Individualisation,
+    /// By all columns.
+    pub exact: Individualisation,
+    /// For each secret.
+    pub inferred: Vec<Guess>,
+}
+
+/// The page, for rows of persons.
+pub fn rows(dataset: &Dataset, version: &str, told: &Rows<'_>) -> String {
+    let share = |parts: u64| format!("{},{:03}", parts / PARTS, parts % PARTS / (PARTS / 1000));
+    let (asked, found) = (&told.request, &told.measured);
+    let mut out = format!(
+        "# {} : méthode d'anonymisation\n\nVersion {version}.\n\n## Règles\n\nDes lignes de personnes partent, et non leurs nombres. Raison écrite : « {} »\n\n\
+         | Modèle | Demandé | Mesuré sur le fichier |\n|---|--:|--:|\n| k-anonymat : lignes semblables | {} | {} |\n| l-diversité : valeurs d'un secret dans une classe | {} | {} |\n\
+         | t-proximité : distance à la répartition de tous | {} | {} |\n\n",
+        dataset.title,
+        told.reason,
+        asked.k,
+        found.k,
+        asked.l,
+        if told.inferred.is_empty() { "sans objet".to_owned() } else { found.l.to_string() },
+        asked.t.map_or_else(|| "non".to_owned(), share),
+        if told.inferred.is_empty() { "sans objet".to_owned() } else { share(found.t) }
+    );
+    out.push_str("Chaque quasi-identifiant est généralisé au même niveau dans tout le fichier. Aucune autre colonne ne part.\n\n| Quasi-identifiant | Niveau | Niveau qui cache tout |\n|---|--:|--:|\n");
+    for (name, (level, last)) in told.names.iter().zip(&told.levels) {
+        out.push_str(&format!("| {name} | {level} | {last} |\n"));
+    }
+    let all = found.rows + told.suppressed;
+    out.push_str(&format!(
+        "\n## Ce qui est perdu\n\n{} sur {} ({}). Information perdue : {} (0 % : rien n'est généralisé ; 100 % : tout est caché).\n\n",
+        count(told.suppressed, "ligne retirée", "lignes retirées"),
+        thousands(all),
+        percent(told.suppressed as i64, all as i64),
+        percent((told.loss * 1e6) as i64, 1_000_000)
+    ));
+    out.push_str(&format!(
+        "## 1. Individualisation\n\nLignes seules de leur espèce dans un croisement d'au plus quatre colonnes : {} par les quasi-identifiants, {} \
+         si l'on connaît aussi les valeurs secrètes ({} sur {}).\n\n",
+        thousands(told.singled.singled_out),
+        thousands(told.exact.singled_out),
+        percent(told.exact.singled_out as i64, told.exact.rows as i64),
+        thousands(told.exact.rows)
+    ));
+    out.push_str("## 2. Corrélation\n\nAucune colonne ne désigne une personne. Rien d'autre n'est publié de la même population : ni tableau, ni autre version de ces lignes.\n\n");
+    out.push_str("## 3. Inférence\n\nQui connaît tous les quasi-identifiants d'une personne, que sait-il du secret ?\n\n| Secret | Certain | Meilleure devinette | Sans le fichier |\n|---|--:|--:|--:|\n");
+    for (name, guess) in told.names.iter().skip(told.levels.len()).zip(&told.inferred) {
+        let of = |n: u64| percent(n as i64, guess.rows as i64);
+        out.push_str(&format!(
+            "| {name} | {} | {} | {} |\n",
+            of(guess.homogeneous_rows),
+            of(guess.guessed),
+            of(guess.guessed_from_margin)
+        ));
+    }
+    out.push_str("\n## Risque résiduel\n\n- Ces modèles ne disent rien de qui connaît déjà une partie des secrets.\n- Un fichier de lignes ne se reprend pas : préférez un tableau.\n");
     out
 }

@@ -6,10 +6,12 @@ mod dataset;
 mod earlier;
 mod metadata;
 mod methodology;
+mod microdata;
 mod preview;
 mod protect;
 mod publish;
 mod table;
+mod terms;
 
 pub use dataset::{Conflict, Dataset};
 pub use table::{Cell, Cube, TOTAL};
@@ -17,7 +19,6 @@ pub use table::{Cell, Cube, TOTAL};
 use crate::disclosure::audit::Limits;
 use crate::disclosure::criteria::{Criteria, criteria};
 use crate::disclosure::joint::{refusal, review};
-use crate::disclosure::proof_file::ProofFile;
 use crate::disclosure::propose::{Candidate, Proposal, propose, settle};
 use crate::disclosure::published_csv::PublishedTable;
 use crate::disclosure::release::Release;
@@ -39,8 +40,8 @@ pub struct Extracted {
     pub package: PathBuf,
     /// Digest of `data.csv`: what decides whether a version is new.
     pub data_digest: String,
-    /// Proof that masked cells stay in doubt; never leaves.
-    pub certificate: ProofFile,
+    /// Proof that masked cells stay in doubt, or what was measured of rows; never leaves.
+    pub certificate: Vec<u8>,
     /// Source records read, and those counted in the result.
     pub counts: Counts,
     /// Cells, and how many are masked.
@@ -62,13 +63,16 @@ pub fn build(
     folder: &Path,
 ) -> Result<Extracted> {
     let mut counted = aggregate::aggregate(store, dataset, dataset.counted_on(date))?;
-    protect::with_zeros(dataset, &mut counted.inner)?;
-    let mut cube = Cube::with_totals(dataset.chains(), &counted.inner);
     // The cohorts of another school year are other persons.
     let year = if dataset.latest_year_only { format!(" {}", counted.year) } else { String::new() };
     let population = format!("{}{year}", dataset.population);
-    let modified = date.to_string();
-    let edition = Edition { version, population: &population, state: &counted.state, modified: &modified };
+    let (state, modified) = (counted.state.clone(), date.to_string());
+    let edition = Edition { version, population: &population, state: &state, modified: &modified };
+    if let Some(terms) = dataset.microdata.as_ref().filter(|_| !counted.inner.is_empty()) {
+        return microdata::build(store, dataset, terms, counted, &edition, folder);
+    }
+    protect::with_zeros(dataset, &mut counted.inner)?;
+    let mut cube = Cube::with_totals(dataset.chains(), &counted.inner);
     let mut before = Vec::new();
     let protected = match dataset.protection.as_ref().filter(|_| !cube.cells.is_empty()) {
         Some(protection) => {
@@ -84,12 +88,13 @@ pub fn build(
     let written = publish::write_data(dataset, &cube, &edition, folder)?;
     let certificate = protect::prove(dataset, protected.as_ref(), &written)?;
     let measured = measured(dataset, &written, &before);
-    publish::write_companions(dataset, &cube, &edition, &measured, folder)?;
+    let pages = publish::pages(dataset, &cube, &edition, &measured);
+    publish::write_companions(dataset, &edition, pages, folder)?;
     let masked = cube.cells.iter().filter(|c| c.masked).count();
     Ok(Extracted {
         package: folder.to_path_buf(),
         data_digest: written.digest.to_string(),
-        certificate,
+        certificate: certificate.to_bytes()?,
         counts: counted.counts,
         cells: (cube.cells.len(), masked),
         sources: counted.sources,
@@ -220,7 +225,7 @@ fn free_version(run: &Run<'_>, dataset: &Dataset) -> Result<String> {
 fn publish_version(run: &mut Run<'_>, dataset: &Dataset, version: &str, built: &Extracted) -> Result<String> {
     let path = format!("publications/{}/{version}", dataset.name);
     let aside = built.package.with_file_name("certificate");
-    files::write_atomic(&aside.join("certificate.json"), &built.certificate.to_bytes()?)?;
+    files::write_atomic(&aside.join("certificate.json"), &built.certificate)?;
     let proof = format!("certificates/{}/{version}", dataset.name);
     run.store.publish(&[(aside, proof), (built.package.clone(), path.clone())])?;
     let row = Publication {

@@ -49,56 +49,54 @@ pub fn write_data(
     published_csv::parse(text.as_bytes(), &csv)
 }
 
-/// Writes what goes with the table: catalogues, pages, and the digests of everything, last.
+/// The pages of a table.
+pub fn pages(
+    dataset: &Dataset,
+    cube: &Cube,
+    edition: &Edition<'_>,
+    criteria: &Criteria,
+) -> Vec<(&'static str, Vec<u8>)> {
+    let policy = dataset.protection.as_ref().map(Protection::policy);
+    let counted = policy.is_some().then_some(criteria);
+    let page = methodology::page(dataset, edition.version, policy.as_ref(), criteria);
+    vec![
+        ("METHODOLOGIE-anonymisation.md", page.into_bytes()),
+        ("README.md", readme(dataset, cube, edition.version).into_bytes()),
+        ("apercu.html", preview::page(dataset, edition.version, cube, counted).into_bytes()),
+    ]
+}
+
+/// Writes what goes with the data: `pages`, catalogues, and the digests of everything, last.
 ///
 /// # Errors
 /// When the disk refuses.
 pub fn write_companions(
     dataset: &Dataset,
-    cube: &Cube,
     edition: &Edition<'_>,
-    criteria: &Criteria,
+    pages: Vec<(&'static str, Vec<u8>)>,
     folder: &Path,
 ) -> Result<()> {
-    let policy = dataset.protection.as_ref().map(Protection::policy);
     let data =
         [("data.csv", "Données (CSV)", Format::Csv), ("data.parquet", "Données (Parquet)", Format::Parquet)];
     let mut sums: Vec<(String, &str)> = Vec::new();
-    let mut files: Vec<(&str, &str, Format, u64)> = Vec::new();
-    for (name, title, format) in data {
-        let path = folder.join(name);
-        sums.push((files::digest(&path)?.to_string(), name));
-        files.push((name, title, format, std::fs::metadata(&path).at(&path)?.len()));
+    for name in ["data.csv", "data.parquet", "datapackage.json"] {
+        sums.push((files::digest(&folder.join(name))?.to_string(), name));
     }
-    let digests: Vec<String> = sums.iter().map(|(digest, _)| digest.clone()).collect();
-    let distributions: Vec<Distribution<'_>> = files
-        .iter()
-        .zip(&digests)
-        .map(|((path, title, format, bytes), sha256)| Distribution {
-            path,
-            title,
-            format: *format,
-            sha256,
-            bytes: *bytes,
-        })
-        .collect();
-    let counted = policy.is_some().then_some(criteria);
-    let companions: [(&str, Vec<u8>); 6] = [
-        (
-            "METHODOLOGIE-anonymisation.md",
-            methodology::page(dataset, edition.version, policy.as_ref(), criteria).into_bytes(),
-        ),
-        ("README.md", readme(dataset, cube, edition.version).into_bytes()),
-        ("apercu.html", preview::page(dataset, edition.version, cube, counted).into_bytes()),
+    let digests = sums.clone();
+    let mut distributions = Vec::with_capacity(data.len());
+    for ((path, title, format), (sha256, _)) in data.into_iter().zip(&digests) {
+        let bytes = std::fs::metadata(folder.join(path)).at(folder.join(path))?.len();
+        distributions.push(Distribution { path, title, format, sha256, bytes });
+    }
+    let catalogues = [
         ("datagouv.json", catalogue::datagouv(dataset, &distributions)?),
         ("dcat.jsonld", catalogue::dcat(dataset, edition, &distributions)?),
         ("ods.json", catalogue::ods(dataset, edition)?),
     ];
-    for (name, bytes) in &companions {
+    for (name, bytes) in pages.iter().chain(&catalogues) {
         files::write_atomic(&folder.join(name), bytes)?;
         sums.push((Digest::of(bytes).to_string(), name));
     }
-    sums.push((files::digest(&folder.join("datapackage.json"))?.to_string(), "datapackage.json"));
     sums.sort_by_key(|(_, name)| *name);
     let text: String = sums.iter().map(|(digest, name)| format!("{digest}  {name}\n")).collect();
     files::write_atomic(&folder.join("SHA256SUMS"), text.as_bytes())
@@ -166,6 +164,17 @@ fn descriptor(dataset: &Dataset, edition: &Edition<'_>, csv: &[u8], parquet_dige
                        "title": "Statut : F publié, C masqué (secret statistique)",
                        "constraints": {"required": true, "enum": ["F", "C"]}, "cartulaire:role": "status"}));
     let schema = json!({"fields": fields, "missingValues": [""], "primaryKey": dataset.dimension_names()});
+    package(dataset, edition, csv, parquet_digest, &schema)
+}
+
+/// `datapackage.json` around the schema of a table.
+pub fn package(
+    dataset: &Dataset,
+    edition: &Edition<'_>,
+    csv: &[u8],
+    parquet_digest: &Digest,
+    schema: &Value,
+) -> Value {
     json!({
         "name": dataset.name, "title": dataset.title, "description": dataset.description, "version": edition.version,
         "cartulaire:population": edition.population, "cartulaire:state": edition.state,

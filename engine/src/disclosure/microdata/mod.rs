@@ -2,12 +2,14 @@
 //!
 //! Quasi-identifiers are generalised, each to one level of its hierarchy for the whole table; rows whose
 //! class still fails are left out. [`classes`] groups the rows once, [`search`] tries levels on classes,
-//! [`verify`] looks at the rows that would leave and shares no code with either.
+//! [`verify`] looks at the rows that would leave; it shares with the search what a distance is, and nothing else.
+//! [`criteria`] measures what these rows say.
 //!
 //! Sweeney (2002), Machanavajjhala et al. (2007), Li et al. (2007). What these models say nothing of is
 //! the columns that nobody declared: there may be none.
 
 mod classes;
+pub mod criteria;
 mod search;
 #[cfg(test)]
 mod tests;
@@ -15,7 +17,7 @@ mod verify;
 
 pub use classes::{Classes, group};
 pub use search::{Solution, search};
-pub use verify::{Measured, verify};
+pub use verify::{Measured, order, verify};
 
 /// Parts of the whole in which shares and distances are given.
 pub const PARTS: u64 = 1_000_000;

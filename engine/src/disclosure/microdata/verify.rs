@@ -78,7 +78,7 @@ pub fn verify(rows: &[Vec<String>], known: usize, ordered: &[bool], request: &Re
     Ok(found)
 }
 
-/// Numbers by value, before texts in their order.
-pub(super) fn order(value: &str) -> (bool, i64, &str) {
+/// Order of values: numbers by value, before texts in theirs.
+pub fn order(value: &str) -> (bool, i64, &str) {
     value.parse::<i64>().map_or((true, 0, value), |n| (false, n, value))
 }
