@@ -6,6 +6,8 @@ use clap::error::{ContextKind, ContextValue, ErrorKind};
 use clap::{ArgAction, Args, CommandFactory, FromArgMatches, Parser, Subcommand, ValueEnum};
 use std::path::PathBuf;
 
+use crate::portal::Kind;
+
 const TEMPLATE: &str = "{about-with-newline}\nUsage : {usage}\n\n{all-args}{after-help}";
 
 const AFTER: &str = "Codes de sortie : 0 fait ; 1 échec ; 2 usage ou configuration ; 3 enregistrements en quarantaine \
@@ -103,6 +105,8 @@ pub enum Command {
         subcommand_value_name = "COMMANDE"
     )]
     Extract(ExtractArgs),
+    /// Porte la dernière version d'un jeu sur un portail ; sans --yes, dit ce qui serait fait
+    Publish(PublishArgs),
     /// Sort final : simulation, explication, règles
     #[command(subcommand, subcommand_help_heading = "Commandes\u{a0}", subcommand_value_name = "COMMANDE")]
     Retention(Retention),
@@ -653,6 +657,24 @@ pub struct ExtractArgs {
     /// Écrit le paquet dans ce dossier, sans publier dans l'entrepôt
     #[arg(long, value_name = "DOSSIER")]
     pub out: Option<PathBuf>,
+}
+
+#[derive(Args)]
+pub struct PublishArgs {
+    /// Nom du jeu
+    #[arg(value_name = "JEU")]
+    pub dataset: String,
+    /// Portail : ods (Opendatasoft, data.education.gouv.fr) ou datagouv (data.gouv.fr)
+    #[arg(long, value_name = "PORTAIL")]
+    pub to: Kind,
+    /// Envoie : sans cette option, rien ne quitte la machine
+    #[arg(long)]
+    pub yes: bool,
+    /// Refait sur le portail un jeu qui y avait été publié et n'y est plus
+    #[arg(long)]
+    pub recreate: bool,
+    #[command(flatten)]
+    pub date: DateArg,
 }
 
 #[derive(Subcommand)]

@@ -44,6 +44,7 @@ pub fn dispatch(cli: &Cli) -> Result<u8> {
         Command::Contract(ContractCommand::Export { table, form, out }) => {
             contract_export(&config, table, *form, out.as_deref(), &shown)
         }
+        Command::Publish(args) => crate::portal::run(&config, args, &shown),
         Command::Extract(args) => crate::extract::run(&config, args, &shown),
         Command::Retention(command) => crate::retention::run(&config, command, &shown),
         Command::Tri(command) => crate::tri::run(&config, command, &shown),

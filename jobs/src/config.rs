@@ -19,6 +19,7 @@ use std::path::{Path, PathBuf};
 
 use crate::deposit::{Section, Settings};
 use crate::job::Job;
+use crate::portal;
 
 const CALENDAR: &str = include_str!("../../retention-rules/calendars/annees-scolaires.toml");
 const DATASETS: &[(&str, &str)] = &[
@@ -62,6 +63,8 @@ struct ConfigFile {
     #[serde(default)]
     seda: SedaSection,
     #[serde(default)]
+    publish: PublishSection,
+    #[serde(default)]
     retention: RetentionSection,
     #[serde(default)]
     elimination: EliminationSection,
@@ -90,6 +93,13 @@ struct DatasetsSection {
     only: Option<Vec<String>>,
     publisher: Option<String>,
     contact: Option<String>,
+}
+
+#[derive(Deserialize, Default)]
+#[serde(deny_unknown_fields)]
+struct PublishSection {
+    ods: Option<portal::Section>,
+    datagouv: Option<portal::Section>,
 }
 
 #[derive(Deserialize, Default)]
@@ -149,6 +159,8 @@ pub struct Config {
     pub seda_xsd: Option<PathBuf>,
     /// Where packages go.
     pub deposit: Option<Settings>,
+    /// Open data portals.
+    pub portals: Vec<portal::Settings>,
     bcn: Option<PathBuf>,
     contracts: Option<PathBuf>,
     datasets: Option<PathBuf>,
@@ -202,6 +214,13 @@ impl Config {
             jobs: at(raw.jobs.path),
             profiles: at(raw.seda.profiles),
             seda_xsd: at(raw.seda.xsd),
+            portals: [(portal::Kind::Ods, raw.publish.ods), (portal::Kind::Datagouv, raw.publish.datagouv)]
+                .into_iter()
+                .filter_map(|(kind, section)| {
+                    let file = file.map(|f| f.display().to_string()).unwrap_or_default();
+                    Some(portal::Settings { kind, section: section?, file, base: base.clone() })
+                })
+                .collect(),
             deposit: raw.seda.deposit.map(|section| Settings {
                 section,
                 file: file.map(|f| f.display().to_string()).unwrap_or_default(),
@@ -246,6 +265,7 @@ impl Config {
         let elimination = collect(&mut faults, self.elimination());
         collect(&mut faults, self.jobs());
         faults.extend(self.deposit.iter().flat_map(Settings::faults));
+        faults.extend(self.portals.iter().flat_map(portal::Settings::faults));
         match (contracts, nomenclatures, calendar, referential, datasets, profile, elimination) {
             (
                 Some(contracts),

@@ -14,6 +14,7 @@ mod job;
 mod output;
 mod panics;
 mod person;
+mod portal;
 mod quarantine;
 mod retention;
 mod runner;

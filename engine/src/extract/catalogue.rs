@@ -154,14 +154,14 @@ pub fn ods(dataset: &Dataset, edition: &Edition<'_>) -> Result<Vec<u8>> {
             },
             "dcat": {
                 "contact_name": metadata.contact,
-                "accrualperiodicity": metadata.periodicity.authority(),
+                "accrualperiodicity": format!("{FREQUENCIES}/{}", metadata.periodicity.authority()),
             },
         },
         "resource": {
             "type": "csvfile",
             "title": dataset.title,
             "path": "data.csv",
-            "params": {"separator": ";", "encoding": "utf-8", "headers_first_row": true, "doublequote": true},
+            "params": {"separator": ";", "encoding": "utf-8", "headers_first_row": true, "first_row_no": 1, "doublequote": true},
         },
     }))
 }

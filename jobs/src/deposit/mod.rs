@@ -14,6 +14,7 @@ pub use command::{resolve, run};
 use folder::Folder;
 use s3::{S3, S3Config, connect};
 pub use settings::{Section, Settings};
+pub(crate) use vitam::provider;
 use vitam::{Vitam, VitamConfig};
 
 use async_trait::async_trait;
@@ -185,7 +186,7 @@ impl Default for Policy {
 }
 
 impl Policy {
-    fn delay(&self, attempt: u32, asked: Option<Duration>) -> Duration {
+    pub(crate) fn delay(&self, attempt: u32, asked: Option<Duration>) -> Duration {
         let backoff =
             self.first.saturating_mul(1u32.checked_shl(attempt).unwrap_or(u32::MAX)).min(self.longest);
         // A target may ask for more, never for a delay without end.

@@ -43,7 +43,7 @@ pub struct Vitam {
 }
 
 /// Chooses the cryptography of the process, once; a first choice stands.
-pub(super) fn provider() {
+pub(crate) fn provider() {
     let _ = rustls::crypto::ring::default_provider().install_default();
 }
 

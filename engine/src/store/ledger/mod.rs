@@ -2,12 +2,14 @@
 
 mod elimination;
 mod gels;
+mod portals;
 mod sips;
 mod tri;
 mod write;
 
 pub use elimination::{Target, TargetKind, tombstone};
 pub use gels::{Gel, gels_digest};
+pub use portals::PortalStep;
 pub use sips::{DepositRow, ReplyRow};
 pub use tri::{TriDraw, TriRow};
 pub use write::Tx;
@@ -20,7 +22,7 @@ use rusqlite::{Connection, OptionalExtension, Row, ToSql, Transaction};
 use std::path::Path;
 
 /// Version of the tables; a ledger of another version is not opened.
-const SCHEMA_VERSION: &str = "6";
+const SCHEMA_VERSION: &str = "7";
 /// What each version added to the one before it.
 const MIGRATIONS: &[(&str, &str, &str)] = &[
     ("1", "2", include_str!("schema_2.sql")),
@@ -28,6 +30,7 @@ const MIGRATIONS: &[(&str, &str, &str)] = &[
     ("3", "4", include_str!("schema_4.sql")),
     ("4", "5", include_str!("schema_5.sql")),
     ("5", "6", include_str!("schema_6.sql")),
+    ("6", "7", include_str!("schema_7.sql")),
 ];
 
 /// Open ledger.

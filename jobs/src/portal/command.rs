@@ -1,0 +1,160 @@
+//! `publish`: the last version of a dataset, on a portal.
+
+use super::{Done, Package, Progress, Published, Secret, Sleep, Step, plan, publish};
+use crate::cli::PublishArgs;
+use crate::config::Config;
+use crate::exit;
+use crate::output::Shown;
+use crate::runner::{now, open_store_existing, today};
+use cartulaire_engine::disclosure::audit::Limits;
+use cartulaire_engine::disclosure::policy::Uniform;
+use cartulaire_engine::disclosure::verdict::{Verdict, audit_folder};
+use cartulaire_engine::error::{Error, IoContext as _, Result};
+use cartulaire_engine::journal::{self, NewEntry};
+use cartulaire_engine::store::{PortalStep, Publication, Store, files};
+use serde_json::json;
+use std::cell::RefCell;
+
+/// The rows of a store that is locked by this process.
+struct Rows<'a>(RefCell<&'a mut Store>);
+
+impl Progress for Rows<'_> {
+    fn get(&self, portal: &str, dataset: &str, step: &str) -> Result<Option<Done>> {
+        let row = self.0.borrow().ledger.portal_step(portal, dataset, step)?;
+        Ok(row.map(|r| Done { remote: r.remote, digest: r.digest }))
+    }
+
+    fn put(&self, portal: &str, dataset: &str, step: &str, done: &Done) -> Result<()> {
+        let row = PortalStep {
+            portal: portal.to_owned(),
+            dataset: dataset.to_owned(),
+            step: step.to_owned(),
+            remote: done.remote.clone(),
+            digest: done.digest.clone(),
+        };
+        self.0.borrow_mut().ledger.transact(|tx| tx.portal_step(&row))
+    }
+}
+
+/// Runs the command.
+pub fn run(config: &Config, args: &PublishArgs, shown: &Shown) -> Result<u8> {
+    let kind = args.to;
+    let settings = config.portals.iter().find(|s| s.kind == kind).ok_or_else(|| {
+        Error::Usage(format!("aucun portail : complétez [publish.{}] dans la configuration", kind.as_str()))
+    })?;
+    let portal = settings.portal(args.recreate)?;
+    let mut store = open_store_existing(config)?;
+    let row = last(&store, &args.dataset)?;
+    proven(config, &store, &row)?;
+    let package = Package::open(&store.path(&row.path), None)?;
+    let rows = Rows(RefCell::new(&mut store));
+    let steps = plan(&package, &portal, &rows)?;
+    if !args.yes {
+        let listed: Vec<_> =
+            steps.iter().map(|s| json!({"step": s.id, "text": s.text, "done": s.done})).collect();
+        shown.document(&json!({"dataset": row.dataset, "version": row.version, "portal": portal.id(), "sent": false, "steps": listed}));
+        shown.say(&announced(&row, portal.id(), &steps));
+        return Ok(exit::DONE);
+    }
+    let key: Secret = settings.key()?;
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().at("tokio")?;
+    let sleep: &Sleep = &|delay| Box::pin(tokio::time::sleep(delay));
+    let found = runtime.block_on(publish(&package, &portal, &key, &rows, sleep))?;
+    if !found.sent.is_empty() {
+        record(&mut store, &row, portal.id(), &found, args)?;
+    }
+    shown.document(&json!({"dataset": row.dataset, "version": row.version, "portal": portal.id(), "sent": true, "remote": found.remote, "adopted": found.adopted, "steps": found.sent, "notes": found.notes}));
+    shown.say(&told(&row, portal.id(), &found));
+    Ok(exit::DONE)
+}
+
+/// The last version that the ledger knows.
+fn last(store: &Store, dataset: &str) -> Result<Publication> {
+    let all = store.ledger.publications()?;
+    if let Some(found) = all.iter().find(|p| p.dataset == dataset) {
+        return Ok(found.clone());
+    }
+    let mut known: Vec<String> = all.into_iter().map(|p| p.dataset).collect();
+    known.sort();
+    known.dedup();
+    Err(Error::Usage(format!(
+        "aucune version publiée de « {dataset} » dans l'entrepôt ; jeux publiés : {}",
+        if known.is_empty() { "aucun".to_owned() } else { known.join(", ") }
+    )))
+}
+
+/// What leaves cannot be taken back: the proof is read again just before, against the rule of today.
+fn proven(config: &Config, store: &Store, row: &Publication) -> Result<()> {
+    let folder = store.path(&row.path);
+    let refuse = |message: String| Err(Error::Refused { code: "PUBLICATION_UNPROVEN", message });
+    if files::digest(&folder.join("data.csv"))?.to_string() != row.digest {
+        return refuse(format!("« {} » n'est plus ce qui a été publié", row.path));
+    }
+    let book = config.rulebook()?;
+    let Some(dataset) = book.datasets.iter().find(|d| d.name == row.dataset) else {
+        return refuse(format!(
+            "« {} » n'est plus un jeu de la configuration : sa règle est inconnue",
+            row.dataset
+        ));
+    };
+    let proof = store.path(&format!("certificates/{}/{}/certificate.json", row.dataset, row.version));
+    if dataset.microdata.is_some() {
+        // Rows were measured on this very file, whose digest is the ledger's.
+        return if proof.is_file() {
+            Ok(())
+        } else {
+            refuse(format!("« {} » n'a pas de certificat", row.path))
+        };
+    }
+    let rule =
+        dataset.protection.as_ref().map_or(Uniform { threshold: 2, width: 1 }, |p| p.policy().uniform());
+    let found = audit_folder(&folder, Some(&proof), rule, &Limits::default())?;
+    if found.verdict == Verdict::Safe {
+        return Ok(());
+    }
+    refuse(format!(
+        "« {} » : {}",
+        row.path,
+        found.reason.unwrap_or_else(|| "le certificat ne vaut pas".into())
+    ))
+}
+
+fn record(
+    store: &mut Store,
+    row: &Publication,
+    portal: &str,
+    found: &Published,
+    args: &PublishArgs,
+) -> Result<()> {
+    let (at, date) = (now(), args.date.date.unwrap_or_else(today).to_string());
+    let payload = json!({"dataset": row.dataset, "version": row.version, "portal": portal, "remote": found.remote, "steps": found.sent});
+    let run_id = format!("publish-{}-{}", row.dataset, row.version);
+    store.ledger.transact(|tx| {
+        tx.journal(&NewEntry { at: &at, date: &date, run_id: &run_id, kind: "dataset_sent", payload })
+    })?;
+    journal::mirror(store)
+}
+
+fn announced(row: &Publication, portal: &str, steps: &[Step]) -> String {
+    let mut out = format!(
+        "« {} », version {}, sur {portal} (rien n'est envoyé sans --yes) :",
+        row.dataset, row.version
+    );
+    for step in steps {
+        out.push_str(&format!("\n  {} {}", if step.done { "fait  " } else { "à faire" }, step.text));
+    }
+    out
+}
+
+fn told(row: &Publication, portal: &str, found: &Published) -> String {
+    let mut out = if found.sent.is_empty() {
+        format!("« {} », version {}, est déjà sur {portal} : rien n'a été envoyé.", row.dataset, row.version)
+    } else {
+        format!(
+            "« {} », version {}, est sur {portal} (identifiant {}).",
+            row.dataset, row.version, found.remote
+        )
+    };
+    found.notes.iter().for_each(|note| out.push_str(&format!("\n{note}")));
+    out
+}
