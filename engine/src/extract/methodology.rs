@@ -71,16 +71,16 @@ fn rules(dataset: &Dataset, policy: &Policy) -> String {
 
 fn loss(found: &Criteria) -> String {
     let mut out = format!(
-        "## Ce qui est perdu\n\n{} sur {} masquées ({}).\n",
-        count(found.masked as u64, "cellule", "cellules"),
-        thousands(found.cells as u64),
+        "## Ce qui est perdu\n\nSur {}, {} ({}).\n",
+        count(found.cells as u64, "cellule", "cellules"),
+        count(found.masked as u64, "est masquée", "sont masquées"),
         percent(found.masked as i64, found.cells as i64)
     );
     if let Some((all, hidden)) = found.people {
         out.push_str(&format!(
-            "Au niveau le plus fin, {} sur {} sont comptées dans une cellule masquée ({}) ; elles restent comptées dans les totaux publiés.\n",
-            count(hidden.unsigned_abs(), "personne", "personnes"),
-            thousands(all),
+            "Au niveau le plus fin, sur {}, {} dans une cellule masquée ({}).\n",
+            count(all.unsigned_abs(), "personne", "personnes"),
+            count(hidden.unsigned_abs(), "est comptée", "sont comptées"),
             percent(hidden, all)
         ));
     }

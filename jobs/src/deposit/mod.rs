@@ -13,6 +13,7 @@ mod vitam;
 pub use command::{resolve, run};
 use folder::Folder;
 use s3::{S3, S3Config, connect};
+pub(crate) use settings::private;
 pub use settings::{Section, Settings};
 pub(crate) use vitam::provider;
 use vitam::{Vitam, VitamConfig};

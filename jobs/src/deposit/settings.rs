@@ -172,7 +172,10 @@ impl Settings {
 }
 
 /// A secret that others may read is none.
-fn private(path: &Path) -> Result<()> {
+///
+/// # Errors
+/// [`Error::Usage`] when the file's mode lets others read it.
+pub(crate) fn private(path: &Path) -> Result<()> {
     #[cfg(unix)]
     {
         use std::os::unix::fs::PermissionsExt as _;

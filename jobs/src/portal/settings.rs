@@ -2,10 +2,10 @@
 
 use super::http::base;
 use super::{Kind, Portal, Secret};
-use crate::deposit::Policy;
+use crate::deposit::{Policy, private};
 use cartulaire_engine::error::{ConfigFault, Error, IoContext, Result};
 use serde::Deserialize;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::time::Duration;
 
 /// The section as written.
@@ -110,25 +110,10 @@ impl Settings {
     }
 }
 
-/// A secret that others may read is none.
-fn private(path: &Path) -> Result<()> {
-    #[cfg(unix)]
-    {
-        use std::os::unix::fs::PermissionsExt as _;
-        let mode = std::fs::metadata(path).at(path)?.permissions().mode();
-        if mode & 0o077 != 0 {
-            return Err(Error::Usage(format!(
-                "« {} » est lisible par d'autres que son propriétaire : `chmod 600`, puis relancez",
-                path.display()
-            )));
-        }
-    }
-    Ok(())
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::path::Path;
 
     fn settings(kind: Kind, text: &str, base: &Path) -> Settings {
         let section = toml::from_str(text).unwrap();
