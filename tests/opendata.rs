@@ -472,6 +472,7 @@ fn rows_of_persons_leave_only_with_a_reason_alike_and_alone() {
         let out = Command::new(&python).args(["-c", FRICTIONLESS]).arg(&folder).output().unwrap();
         assert!(out.status.success(), "{}", String::from_utf8_lossy(&out.stderr));
     }
+    common::run(&["extract", "audit", folder.to_str().unwrap()], 2);
     // What was published of these persons stays alone.
     let config = std::fs::read_to_string(&own.config).unwrap();
     std::fs::write(

@@ -67,11 +67,11 @@ pub struct Inference {
     pub groups: usize,
     /// Groups that one published figure fills: its code is certain for all of them.
     pub whole: usize,
-    /// People of the groups; of their most frequent code as far as published.
+    /// People of the groups that are published whole.
     pub people: i64,
-    /// Those that the best guess finds.
+    /// Those of them that the best guess finds.
     pub guessed: i64,
-    /// People of the whole table; those of its most frequent code.
+    /// People of the whole table; those of its most frequent code. None when one of them is masked.
     pub margin: Option<(i64, i64)>,
 }
 
@@ -137,7 +137,8 @@ fn inferences(keys: &[Key], measure: &Measure, protected: &[String]) -> Vec<Infe
     let known = |c: CellId| measure.published.cells.get(c as usize).copied().and_then(Known::value);
     let key = |c: CellId| keys.get(c as usize);
     let mut found: BTreeMap<&String, Inference> = BTreeMap::new();
-    let deepest = keys.iter().map(Vec::len).max().unwrap_or(0);
+    let (finest, total) = (finest(keys, measure), keys.iter().position(Vec::is_empty));
+    let total = total.and_then(|c| known(c as CellId));
     for relation in &measure.published.relations {
         let (Some(parent), Some(child)) =
             (key(relation.parent), relation.children.first().and_then(|c| key(*c)))
@@ -157,17 +158,25 @@ fn inferences(keys: &[Key], measure: &Measure, protected: &[String]) -> Vec<Infe
             margin: None,
         });
         let Some(size) = known(relation.parent).filter(|v| *v > 0) else { continue };
-        let most = relation.children.iter().filter_map(|c| known(*c)).max().unwrap_or(0);
-        if parent.is_empty() {
-            entry.margin = Some((size, most));
-        }
+        let shown: Vec<i64> = relation.children.iter().filter_map(|c| known(*c)).collect();
+        let most = shown.iter().copied().max().unwrap_or(0);
         // Who knows all the other dimensions.
-        if child.len() == deepest {
+        if relation.children.iter().all(|c| finest.contains(c)) {
             entry.groups += 1;
             entry.whole += usize::from(most == size);
-            entry.people += size;
-            entry.guessed += most;
+            // Of a group with a masked code, nobody knows how often the best guess is right.
+            if shown.len() == relation.children.len() {
+                entry.people += size;
+                entry.guessed += most;
+            }
         }
+    }
+    for (level, inference) in &mut found {
+        let alone = |key: &Key| matches!(key.as_slice(), [(own, _)] if own == *level);
+        let codes = (0..).zip(keys).filter(|(_, key)| alone(key)).map(|(c, _)| known(c));
+        // A masked code may be the most frequent.
+        let most = codes.collect::<Option<Vec<i64>>>().and_then(|c| c.into_iter().max());
+        inference.margin = total.zip(most);
     }
     found.into_values().collect()
 }
@@ -237,8 +246,8 @@ mod tests {
         assert_eq!(
             inferred,
             [
-                ("niveau", true, [3, 1], [32, 20], Some((32, 25))),
-                ("uai", false, [2, 0], [32, 20], Some((32, 20)))
+                ("niveau", true, [3, 1], [20, 20], Some((32, 25))),
+                ("uai", false, [2, 0], [0, 0], Some((32, 20)))
             ]
         );
     }

@@ -12,7 +12,10 @@
 use super::audit::{Interval, Limits, attack};
 use super::policy::Uniform;
 use super::release::{Finding, Key, Reason, Release, label, levels, plain_findings};
+use super::slots::Slots;
+use super::suppress::Suppression;
 use super::system::{CellId, Known, Published, Relation};
+use super::table::Tables;
 use crate::error::{Error, Result};
 use foldhash::fast::FixedState;
 use hashbrown::HashMap;
@@ -187,12 +190,19 @@ impl Joint {
         }
     }
 
-    /// What a reader can compute too closely.
+    /// What a reader can compute too closely. Cells that `proof` shows to be in doubt are not attacked.
     ///
     /// # Errors
     /// [`Error::Corrupt`] when no table agrees with what is published.
-    pub fn exposed(&self, rule: Uniform, limits: &Limits) -> Result<Vec<(Meaning, Interval)>> {
-        let found = attack(&self.published, limits)?.into_iter().filter_map(|i| {
+    pub fn exposed(
+        &self,
+        rule: Uniform,
+        limits: &Limits,
+        proof: Option<&Proof<'_>>,
+    ) -> Result<Vec<(Meaning, Interval)>> {
+        let proven = proof.map(|p| self.proven(p, rule)).unwrap_or_default();
+        let wanted = |cell: CellId| !proven.at(cell as usize);
+        let found = attack(&self.published, wanted, limits)?.into_iter().filter_map(|i| {
             let meaning = self.cells.get(i.cell as usize)?;
             let safe = if meaning.difference {
                 rule.allows_difference(i.lower, i.upper)
@@ -203,6 +213,76 @@ impl Joint {
         });
         Ok(found.collect())
     }
+}
+
+/// What a suppression proves: its moves change the true table and leave every addition of its own tables
+/// true. One that leaves those of all releases true too is a table that readers cannot exclude.
+#[derive(Clone, Copy)]
+pub struct Proof<'a> {
+    /// State of the population.
+    pub state: &'a str,
+    /// The tables.
+    pub tables: &'a Tables,
+    /// What is masked of them.
+    pub suppression: &'a Suppression,
+}
+
+impl Joint {
+    /// Cells that moves alone put in doubt as far as the rule asks, by number.
+    fn proven(&self, proof: &Proof<'_>, rule: Uniform) -> Vec<bool> {
+        let own = |m: &Meaning| !m.difference && m.state == proof.state;
+        let names: HashMap<&Key, CellId, FixedState> =
+            self.cells.iter().zip(0..).filter(|(m, _)| own(m)).map(|(m, i)| (&m.key, i)).collect();
+        let places: Vec<Option<CellId>> = (0..proof.tables.cells.len() as CellId)
+            .map(|c| names.get(&proof.tables.key(c)).copied())
+            .collect();
+        let truth: Vec<i64> = proof.tables.cells.iter().map(|c| c.value).collect();
+        let incidence = self.published.incidence();
+        let mut reached: HashMap<CellId, (i64, i64), FixedState> = HashMap::default();
+        let mut balance: HashMap<u32, i64, FixedState> = HashMap::default();
+        for changes in &proof.suppression.moves {
+            balance.clear();
+            let moved: Option<Vec<(CellId, i64, i64)>> = changes
+                .iter()
+                .map(|(cell, change)| {
+                    let place = places.get(*cell as usize).copied().flatten()?;
+                    let floor = self.published.cells.get(place as usize)?.floor()?;
+                    let value = truth.at(*cell as usize).checked_add(*change)?;
+                    for (relation, sign) in incidence.of_cell(place) {
+                        *balance.entry(*relation).or_default() += change.checked_mul(i64::from(*sign))?;
+                    }
+                    (value >= floor).then_some((place, truth.at(*cell as usize), value))
+                })
+                .collect();
+            for (place, before, after) in
+                moved.filter(|_| balance.values().all(|b| *b == 0)).into_iter().flatten()
+            {
+                let (low, high) = reached.entry(place).or_insert((before, before));
+                (*low, *high) = ((*low).min(after), (*high).max(after));
+            }
+        }
+        let mut out = vec![false; self.cells.len()];
+        for (cell, (low, high)) in reached {
+            out.put(cell as usize, high >= rule.threshold && high - low >= rule.width);
+        }
+        out
+    }
+}
+
+/// Whether everything that a candidate says was said before, of the same state: nothing new to attack.
+fn said(candidate: &Release, before: &Release) -> bool {
+    let known = before.index();
+    let same = |key: &Key, now: Known| match (
+        now,
+        known.get(key).and_then(|c| before.published.cells.get(*c as usize)),
+    ) {
+        (Known::Absent { .. }, _) => true,
+        (Known::Value(a), Some(Known::Value(b))) => a == *b,
+        (Known::Masked { floor: a }, Some(Known::Masked { floor: b })) => a <= *b,
+        _ => false,
+    };
+    candidate.state == before.state
+        && candidate.keys.iter().zip(&candidate.published.cells).all(|(key, now)| same(key, *now))
 }
 
 /// Attacks a candidate (a count of people) alone, with each earlier release of its population, and with
@@ -217,11 +297,15 @@ pub fn review(
     earlier: &[Release],
     rule: Uniform,
     limits: &Limits,
+    proof: Option<&Proof<'_>>,
 ) -> Result<Vec<Finding>> {
     let linked: Vec<&Release> = earlier.iter().filter(|r| r.population == candidate.population).collect();
     let mut found: Vec<Finding> = Vec::new();
     let mut seen: BTreeSet<(String, Key, bool)> = BTreeSet::new();
     let mut sets: Vec<Vec<&Release>> = vec![vec![candidate]];
+    if linked.iter().any(|release| said(candidate, release)) {
+        return Ok(found);
+    }
     for release in &linked {
         let plain = plain_findings(candidate, release, rule);
         if !plain.iter().any(|f| f.reason == Reason::Contradiction) {
@@ -237,9 +321,9 @@ pub fn review(
         seen.insert((state.unwrap_or_default(), f.cell.clone(), true));
     }
     for set in sets {
-        let exposed = match Joint::of(&set, true).exposed(rule, limits) {
+        let exposed = match Joint::of(&set, true).exposed(rule, limits, proof) {
             // Not all moved one way.
-            Err(Error::Corrupt(_)) => Joint::of(&set, false).exposed(rule, limits)?,
+            Err(Error::Corrupt(_)) => Joint::of(&set, false).exposed(rule, limits, proof)?,
             found => found?,
         };
         for (meaning, interval) in exposed {

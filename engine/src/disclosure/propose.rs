@@ -1,7 +1,7 @@
 //! What may leave instead of a candidate that was refused: computed, and reviewed like any candidate.
 
 use super::audit::Limits;
-use super::joint::review;
+use super::joint::{Proof, review};
 use super::policy::{Policy, Requirement};
 use super::release::{Finding, Release, cells_by_key, imposed, masked_cells};
 use super::slots::Slots;
@@ -127,7 +127,9 @@ pub fn settle(
         if !suppression.unprotected.is_empty() {
             return Ok(None);
         }
-        let findings = review(&candidate.release(&suppression.masked, policy), earlier, rule, limits)?;
+        let release = candidate.release(&suppression.masked, policy);
+        let proof = Proof { state: candidate.state, tables, suppression: &suppression };
+        let findings = review(&release, earlier, rule, limits, Some(&proof))?;
         if findings.is_empty() {
             return Ok(Some(suppression));
         }

@@ -141,6 +141,16 @@ pub fn read(folder: &Path) -> Result<PublishedTable> {
 /// [`Error::Config`] with file, line and column of what does not follow the conventions, at most
 /// twenty at once.
 pub fn parse(descriptor: &[u8], data: &[u8]) -> Result<PublishedTable> {
+    #[derive(Deserialize)]
+    struct Kind {
+        #[serde(rename = "cartulaire:microdata", default)]
+        microdata: bool,
+    }
+    if serde_json::from_slice::<Kind>(descriptor).is_ok_and(|k| k.microdata) {
+        return Err(Error::Usage(
+            "ce paquet contient des lignes de personnes : l'audit porte sur des tableaux ; ses mesures sont dans METHODOLOGIE-anonymisation.md".into(),
+        ));
+    }
     let package: Package = serde_json::from_slice(descriptor).map_err(|e| {
         Error::config(ConfigFault {
             file: "datapackage.json".into(),

@@ -109,9 +109,9 @@ pub fn audit_folder(
 pub fn attack_table(table: &PublishedTable, rule: Uniform, limits: &Limits) -> Result<Audit> {
     let mut audit = Audit::of(table, false);
     for measure in table.measures.iter().filter(|m| m.additive) {
-        let found = match attack(&measure.published, limits) {
+        let found = match attack(&measure.published, |_| true, limits) {
             // Masked cells are not all at least one.
-            Err(Error::Corrupt(_)) => attack(&with_zeros(&measure.published), limits)?,
+            Err(Error::Corrupt(_)) => attack(&with_zeros(&measure.published), |_| true, limits)?,
             found => found?,
         };
         for i in found {

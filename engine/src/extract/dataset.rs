@@ -296,6 +296,8 @@ impl Dataset {
             .chain(raw.dataset.exclude.keys())
             .chain(raw.dataset.only.keys())
             .for_each(|c| need(own, c));
+        // A column that is brought comes from the other table, whatever its name is in this one.
+        let tables_of = |column: &String| if brought.contains(column) { [other, None] } else { [own, None] };
         let published: Vec<&str> =
             raw.dimension.iter().map(|d| d.name.as_str()).chain([measure.name.as_str()]).collect();
         for (i, name) in published.iter().enumerate() {
@@ -304,7 +306,8 @@ impl Dataset {
             }
         }
         for d in &raw.dimension {
-            let spec = [own, other].into_iter().flatten().find_map(|c| c.columns.get(c.column(&d.column)?));
+            let spec =
+                tables_of(&d.column).into_iter().flatten().find_map(|c| c.columns.get(c.column(&d.column)?));
             if let Some(spec) = spec {
                 let allowed =
                     |p: &Protection| p.sensitive.contains(&d.column) && p.attributes.contains(&d.name);
@@ -375,11 +378,29 @@ impl Dataset {
             found
         });
         let personal = |d: &Dimension| {
-            let spec = [own, other].into_iter().flatten().find_map(|c| c.columns.get(c.column(&d.column)?));
-            spec.map(|s| s.personal)
+            tables_of(&d.column)
+                .into_iter()
+                .flatten()
+                .find_map(|c| c.columns.get(c.column(&d.column)?))
+                .map(|s| s.personal)
         };
         let said = (raw.measure.is_some(), raw.protection.is_some());
-        faults_of(raw.microdata.as_ref(), &raw.dimension, said, at, personal, &mut fault);
+        let alone = raw.dataset.years == Years::Latest && own.is_some_and(|c| key(c).len() == 1);
+        faults_of(raw.microdata.as_ref(), &raw.dimension, said, alone, at, personal, &mut fault);
+        for column in raw.dataset.exclude.keys().chain(raw.dataset.only.keys()) {
+            let class = own.and_then(|c| c.columns.get(c.column(column)?)).map(|c| c.personal);
+            if matches!(class, Some(Personal::Direct | Personal::Sensitive)) {
+                fault(
+                    at,
+                    format!(
+                        "« {column} » désigne une personne ou est sensible : un filtre dirait ce que chacun de ceux qui restent a de commun"
+                    ),
+                );
+            }
+        }
+        if raw.protection.is_some() && raw.dataset.years == Years::All {
+            fault(at, "un jeu qui compte des personnes compte une seule année : years = \"latest\" ; la même personne y serait plusieurs fois".into());
+        }
         if raw.dimension.is_empty() {
             fault(at, "au moins une [[dimension]] est nécessaire".into());
         }

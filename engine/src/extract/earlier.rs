@@ -1,5 +1,6 @@
 //! What was published before of the same population, as its files say it.
 
+use super::dataset::Dataset;
 use crate::disclosure::published_csv;
 use crate::disclosure::release::Release;
 use crate::error::{Error, IoContext, Result};
@@ -11,18 +12,15 @@ use std::path::Path;
 ///
 /// # Errors
 /// When a publication is not what the ledger knows: nothing can be audited against it.
-pub fn earlier(store: &Store, population: &str) -> Result<Vec<Release>> {
+pub fn earlier(store: &Store, dataset: &Dataset, population: &str) -> Result<Vec<Release>> {
     let mut found = Vec::new();
     for row in store.ledger.publications()?.into_iter().rev() {
         let folder = store.path(&row.path);
         if files::digest(&folder.join("data.csv"))?.to_string() != row.digest {
             return Err(Error::Corrupt(format!("« {} » n'est plus ce qui a été publié", row.path)));
         }
-        let Described { population: own, state, microdata } = described(&folder)?;
-        if own != population {
-            continue;
-        }
-        if microdata {
+        let found_of = described(&folder)?;
+        if found_of.microdata && found_of.same_persons(dataset, population) {
             return Err(Error::Refused {
                 code: "MICRODATA_PUBLISHED",
                 message: format!(
@@ -30,6 +28,10 @@ pub fn earlier(store: &Store, population: &str) -> Result<Vec<Release>> {
                     row.path
                 ),
             });
+        }
+        let Described { population: own, state, microdata, .. } = found_of;
+        if microdata || own != population {
+            continue;
         }
         let table = published_csv::read(&folder)?;
         let measures: Vec<&str> =
@@ -39,14 +41,14 @@ pub fn earlier(store: &Store, population: &str) -> Result<Vec<Release>> {
     Ok(found)
 }
 
-/// Refuses rows of a population of which anything else was published: tables and rows, or two versions
-/// of rows, say more together than anyone proved.
+/// Refuses rows of persons of whom anything else was published, in whatever year and under whatever name of
+/// population: tables and rows, or two versions of rows, say more together than anyone proved.
 ///
 /// # Errors
 /// [`Error::Refused`] `MICRODATA_REPEATED`.
-pub fn alone(store: &Store, population: &str, digest: &str) -> Result<()> {
+pub fn alone(store: &Store, dataset: &Dataset, population: &str, digest: &str) -> Result<()> {
     for row in store.ledger.publications()?.into_iter().filter(|p| p.digest != digest) {
-        if described(&store.path(&row.path))?.population == population {
+        if described(&store.path(&row.path))?.same_persons(dataset, population) {
             return Err(Error::Refused {
                 code: "MICRODATA_REPEATED",
                 message: format!(
@@ -64,6 +66,14 @@ struct Described {
     population: String,
     state: String,
     microdata: bool,
+    table: String,
+}
+
+impl Described {
+    /// Whether it is made of the same table, or says that it is of the same population.
+    fn same_persons(&self, dataset: &Dataset, population: &str) -> bool {
+        self.population == population || self.table == dataset.table
+    }
 }
 
 fn described(folder: &Path) -> Result<Described> {
@@ -75,6 +85,7 @@ fn described(folder: &Path) -> Result<Described> {
     Ok(Described {
         population: of("cartulaire:population"),
         state: of("cartulaire:state"),
+        table: of("cartulaire:table"),
         microdata: value.get("cartulaire:microdata").is_some_and(|m| m == &Value::Bool(true)),
     })
 }

@@ -1,6 +1,7 @@
 //! `METHODOLOGIE-anonymisation.md`: the rules, what they cost, and the three criteria in figures.
 
 use super::dataset::Dataset;
+use super::publish::Edition;
 use crate::disclosure::criteria::{Criteria, Inference, Link};
 use crate::disclosure::microdata::criteria::{Individualisation, Inference as Guess};
 use crate::disclosure::microdata::{Measured, PARTS, Request};
@@ -11,22 +12,23 @@ use crate::french::{count, percent, thousands};
 const TOLD: usize = 20;
 
 /// The page, for a dataset that counts persons (`policy`) or not.
-pub fn page(dataset: &Dataset, version: &str, policy: Option<&Policy>, found: &Criteria) -> String {
+pub fn page(dataset: &Dataset, edition: &Edition<'_>, policy: Option<&Policy>, found: &Criteria) -> String {
+    let version = edition.version;
     let mut out = format!("# {} : méthode d'anonymisation\n\nVersion {version}.\n\n", dataset.title);
     let Some(policy) = policy else {
         out.push_str("Ce jeu ne compte pas de personnes : il n'est masqué aucune cellule.\n");
         return out;
     };
-    out.push_str(&rules(dataset, policy));
+    out.push_str(&rules(edition.population, policy));
     out.push_str(&loss(found));
     out.push_str(&individualisation(policy, found));
-    out.push_str(&correlation(dataset, policy, &found.links));
+    out.push_str(&correlation(edition.population, policy, &found.links));
     out.push_str(&inference(&found.inferences));
     out.push_str(&residual(found));
     out
 }
 
-fn rules(dataset: &Dataset, policy: &Policy) -> String {
+fn rules(population: &str, policy: &Policy) -> String {
     let since = if policy.since.is_empty() {
         String::new()
     } else {
@@ -40,7 +42,7 @@ fn rules(dataset: &Dataset, policy: &Policy) -> String {
          - De chaque cellule masquée, un lecteur qui fait toutes les additions possibles ne peut exclure ni la valeur {} ou \
          plus, ni aucune de deux valeurs distantes d'au moins {}.\n",
         policy.name,
-        dataset.population,
+        population,
         policy.threshold - 1,
         policy.threshold,
         policy.width
@@ -91,7 +93,7 @@ fn loss(found: &Criteria) -> String {
 fn individualisation(policy: &Policy, found: &Criteria) -> String {
     let mut out = format!(
         "## 1. Individualisation\n\nPour chaque croisement publié (jusqu'à {} dimensions) : les chiffres publiés qui montrent une seule \
-         personne, et ceux de 1 à {}. Les deux colonnes valent 0.\n\n\
+         personne, et ceux de 1 à {}. Aucun chiffre sous le seuil ne doit partir : les deux colonnes doivent valoir 0.\n\n\
          | Croisement | Cellules | Masquées | Une personne | De 1 à {} |\n|---|--:|--:|--:|--:|\n",
         crate::disclosure::criteria::CROSSED,
         policy.threshold - 1,
@@ -111,22 +113,22 @@ fn individualisation(policy: &Policy, found: &Criteria) -> String {
     out
 }
 
-fn correlation(dataset: &Dataset, policy: &Policy, links: &[Link]) -> String {
+fn correlation(population: &str, policy: &Policy, links: &[Link]) -> String {
     let mut out = "## 2. Corrélation\n\nAucune colonne du jeu ne désigne une personne, ni par un nom ni par un identifiant : aucune ne \
          sert de clé vers un autre fichier. "
         .to_owned();
     if links.is_empty() {
         out.push_str(&format!(
             "Aucune publication antérieure ne porte sur la population « {} ».\n\n",
-            dataset.population
+            population
         ));
         return out;
     }
     out.push_str(&format!(
         "Ce jeu et les publications antérieures de la population « {} » ont été attaqués ensemble, comme un seul système \
-         d'additions ; rien de trop précis n'en sort.\n\n\
+         d'additions ; rien de trop précis n'y a été trouvé.\n\n\
          | Publication | Chiffres communs | Différences de 1 à {} |\n|---|--:|--:|\n",
-        dataset.population,
+        population,
         policy.threshold - 1
     ));
     for link in links.iter().rev().take(TOLD) {
@@ -141,7 +143,7 @@ fn correlation(dataset: &Dataset, policy: &Policy, links: &[Link]) -> String {
 
 fn inference(inferences: &[Inference]) -> String {
     let mut out = "## 3. Inférence\n\nQui connaît toutes les autres dimensions d'une personne, que sait-il de celle-ci ? « Groupes \
-         entiers » : tous ont la même modalité, et cela se voit. « Meilleure devinette » : part des personnes dont la modalité publiée la plus \
+         entiers » : tous ont la même modalité, et cela se voit. « Meilleure devinette » : dans les groupes publiés en entier, part des personnes dont la modalité la plus \
          fréquente de leur groupe est la bonne ; « sans le jeu » : la même part, quand on ne connaît que la répartition générale.\n\n\
          | Dimension | Protégée | Groupes publiés | Groupes entiers | Meilleure devinette | Sans le jeu |\n|---|---|--:|--:|--:|--:|\n"
         .to_owned();
@@ -157,7 +159,7 @@ fn inference(inferences: &[Inference]) -> String {
         ));
     }
     out.push_str(
-        "\nUne dimension non protégée n'est pas un secret sur la personne (son établissement, son niveau) : elle n'a pas de donnée \
+        "\nUne dimension non protégée n'est pas un secret sur la personne (son établissement, son niveau) : elle ne porte pas de donnée \
          sensible.\n\n",
     );
     out

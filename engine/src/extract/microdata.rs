@@ -6,7 +6,7 @@ use super::publish::{self, Edition};
 use super::terms::Terms;
 use super::{Extracted, earlier, methodology};
 use crate::disclosure::microdata::criteria::{CROSSED, individualisation, inference};
-use crate::disclosure::microdata::{self, Measured, Quasi, Secret, Solution, group, search, verify};
+use crate::disclosure::microdata::{self, MISSING, Measured, Quasi, Secret, Solution, group, search, verify};
 use crate::domain::Digest;
 use crate::error::{Error, IoContext as _, Result};
 use crate::store::{Store, files};
@@ -52,7 +52,12 @@ pub fn build(
     let codes: Vec<&[u32]> = quasi.iter().map(|c| c.codes.as_slice()).collect();
     let secrets: Vec<Secret<'_>> = secret
         .iter()
-        .map(|c| Secret { codes: &c.codes, values: c.values.len() as u32, ordered: c.dimension.ordered })
+        .map(|c| Secret {
+            codes: &c.codes,
+            values: c.values.len() as u32,
+            ordered: c.dimension.ordered,
+            missing: c.missing(),
+        })
         .collect();
     let classes = group(&hierarchies, &codes, &secrets)?;
     let Some(found) = search(&classes, &hierarchies, &request)? else {
@@ -70,12 +75,12 @@ pub fn build(
     // The order of rows says nothing of where they come from.
     rows.sort_unstable();
     let csv = csv(&columns, &rows)?;
+    let digest = Digest::of(&csv).to_string();
+    earlier::alone(store, dataset, edition.population, &digest)?;
     files::write_atomic(&folder.join("data.csv"), &csv)?;
     let ordered: Vec<bool> = secret.iter().map(|c| c.dimension.ordered).collect();
     let back = read_back(&folder.join("data.csv"))?;
     let measured = verify(&back, known, &ordered, &request)?;
-    let digest = Digest::of(&csv).to_string();
-    earlier::alone(store, edition.population, &digest)?;
     let parquet = parquet(&columns, &rows, &folder.join("data.parquet"))?;
     let mut text = serde_json::to_string_pretty(&descriptor(dataset, edition, &columns, &csv, &parquet))
         .map_err(|e| Error::Write(e.to_string()))?;
@@ -121,7 +126,7 @@ fn coded<'a>(dimension: &'a Dimension, place: usize, inner: &BTreeMap<Vec<String
 
 /// First characters of a value; what is absent stays so.
 fn label(value: &str, characters: usize) -> String {
-    if value == "_Z" { value.to_owned() } else { value.chars().take(characters).collect() }
+    if value == MISSING { value.to_owned() } else { value.chars().take(characters).collect() }
 }
 
 fn hierarchy(column: &Coded<'_>) -> Quasi {
@@ -131,6 +136,10 @@ fn hierarchy(column: &Coded<'_>) -> Quasi {
 }
 
 impl Coded<'_> {
+    fn missing(&self) -> Option<u32> {
+        self.values.iter().zip(0..).find(|(v, _)| *v == MISSING).map(|(_, code)| code)
+    }
+
     /// What a row shows at a level; itself for a secret.
     fn shown(&self, row: usize, level: Option<usize>) -> String {
         let value = self.codes.get(row).and_then(|c| self.values.get(*c as usize)).map_or("", String::as_str);

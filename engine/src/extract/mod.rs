@@ -18,12 +18,13 @@ pub use table::{Cell, Cube, TOTAL};
 
 use crate::disclosure::audit::Limits;
 use crate::disclosure::criteria::{Criteria, criteria};
-use crate::disclosure::joint::{refusal, review};
+use crate::disclosure::joint::{Proof, refusal, review};
 use crate::disclosure::propose::{Candidate, Proposal, propose, settle};
 use crate::disclosure::published_csv::PublishedTable;
 use crate::disclosure::release::Release;
 use crate::disclosure::table::Tables;
 use crate::error::{Error, Result};
+use crate::french::count;
 use crate::journal::NewEntry;
 use crate::run::{Counts, Run, Said};
 use crate::store::{Publication, Store, files};
@@ -48,6 +49,18 @@ pub struct Extracted {
     pub cells: (usize, usize),
     /// Snapshots whose rows were counted.
     pub sources: Vec<String>,
+}
+
+impl Extracted {
+    /// What it holds, for people.
+    pub fn summary(&self, dataset: &Dataset) -> String {
+        let (all, without) = (self.cells.0 as u64, self.cells.1 as u64);
+        if dataset.microdata.is_some() {
+            let left = count(without, "retirée", "retirées");
+            return format!("{}, dont {left}", count(all, "ligne de personne", "lignes de personnes"));
+        }
+        format!("{}, dont {}", count(all, "cellule", "cellules"), count(without, "masquée", "masquées"))
+    }
 }
 
 /// Aggregates, protects, audits and writes a dataset into `folder`.
@@ -77,7 +90,7 @@ pub fn build(
     let protected = match dataset.protection.as_ref().filter(|_| !cube.cells.is_empty()) {
         Some(protection) => {
             let tables = protect::tables(dataset, &counted.inner)?;
-            before = earlier::earlier(store, &population)?;
+            before = earlier::earlier(store, dataset, &population)?;
             Some(with_earlier(store, dataset, protection, &edition, tables, &before)?)
         }
         None => None,
@@ -128,7 +141,8 @@ fn with_earlier(
         tables: &alone.tables,
     };
     let release = candidate.release(&alone.suppression.masked, &policy);
-    let findings = review(&release, earlier, policy.uniform(), &limits)?;
+    let proof = Proof { state: edition.state, tables: &alone.tables, suppression: &alone.suppression };
+    let findings = review(&release, earlier, policy.uniform(), &limits, Some(&proof))?;
     if findings.is_empty() {
         return Ok(alone);
     }
@@ -171,6 +185,12 @@ pub fn extract(run: &mut Run<'_>) -> Result<Said> {
     let (mut total, mut outputs, mut details) = (Counts::default(), Vec::new(), Vec::new());
     let mut gated = false;
     for (i, dataset) in datasets.iter().copied().enumerate() {
+        let gone = |p: &&Publication| dataset.microdata.is_some() && p.dataset == dataset.name;
+        if let Some(before) = run.store.ledger.publications()?.iter().find(gone) {
+            // Rows leave once: the nights after have nothing to refuse.
+            details.push(format!("{} : lignes déjà parties, version {}", dataset.name, before.version));
+            continue;
+        }
         let version = free_version(run, dataset)?;
         let work = run.store.work_dir(&format!("extract-{}", dataset.name))?;
         let built = match build(run.store, dataset, run.date, &version, &work.join("package")) {
@@ -199,8 +219,7 @@ pub fn extract(run: &mut Run<'_>) -> Result<Said> {
             Some(p) if p.digest == built.data_digest => p.path,
             _ => publish_version(run, dataset, &version, &built)?,
         };
-        details
-            .push(format!("{} : {} cellules dont {} masquées", dataset.name, built.cells.0, built.cells.1));
+        details.push(format!("{} : {}", dataset.name, built.summary(dataset)));
         outputs.push(path);
         files::remove_dir(&work)?;
         run.progress.advance(i as u64 + 1, datasets.len() as u64);

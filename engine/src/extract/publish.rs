@@ -58,10 +58,10 @@ pub fn pages(
 ) -> Vec<(&'static str, Vec<u8>)> {
     let policy = dataset.protection.as_ref().map(Protection::policy);
     let counted = policy.is_some().then_some(criteria);
-    let page = methodology::page(dataset, edition.version, policy.as_ref(), criteria);
+    let page = methodology::page(dataset, edition, policy.as_ref(), criteria);
     vec![
         ("METHODOLOGIE-anonymisation.md", page.into_bytes()),
-        ("README.md", readme(dataset, cube, edition.version).into_bytes()),
+        ("README.md", readme(dataset, cube, edition).into_bytes()),
         ("apercu.html", preview::page(dataset, edition.version, cube, counted).into_bytes()),
     ]
 }
@@ -177,7 +177,7 @@ pub fn package(
 ) -> Value {
     json!({
         "name": dataset.name, "title": dataset.title, "description": dataset.description, "version": edition.version,
-        "cartulaire:population": edition.population, "cartulaire:state": edition.state,
+        "cartulaire:table": dataset.table, "cartulaire:population": edition.population, "cartulaire:state": edition.state,
         "licenses": [{"name": "etalab-2.0", "title": "Licence Ouverte 2.0", "path": "https://www.etalab.gouv.fr/licence-ouverte-open-licence"}],
         "resources": [
             {"name": "data", "path": "data.csv", "profile": "tabular-data-resource", "format": "csv", "mediatype": "text/csv",
@@ -189,24 +189,25 @@ pub fn package(
     })
 }
 
-fn readme(dataset: &Dataset, cube: &Cube, version: &str) -> String {
+fn readme(dataset: &Dataset, cube: &Cube, edition: &Edition<'_>) -> String {
+    let version = edition.version;
     let masked = cube.cells.iter().filter(|c| c.masked).count();
     let protection = dataset.protection.as_ref().map_or_else(
         || "Ce jeu ne compte pas de personnes : aucune cellule n'est masquée.".to_owned(),
         |protection| {
             let policy = protection.policy();
             format!(
-                "Politique « {} » : une cellule de moins de {} personnes est masquée, ainsi que celles qui permettraient de la \
+                "Politique « {} » : une cellule de 1 à {} personnes est masquée, ainsi que celles qui permettraient de la \
                  recalculer à partir des totaux. {masked} cellules sur {} sont masquées. Avant la publication, pour chaque \
                  cellule masquée, deux tableaux qui s'accordent avec tout ce qui est publié ont été vérifiés : l'un y met {} ou \
                  plus, et ils diffèrent d'au moins {}. Les autres publications de la même population (« {} ») ont été examinées \
                  avec celle-ci.",
                 policy.name,
-                policy.threshold,
+                policy.threshold - 1,
                 cube.cells.len(),
                 policy.threshold,
                 policy.width,
-                dataset.population
+                edition.population
             )
         },
     );

@@ -47,11 +47,12 @@ impl Terms {
 }
 
 /// Faults of a dataset as microdata, or of columns that only microdata have. `said`: whether it has a
-/// measure, and a protection of counts.
+/// measure, and a protection of counts; `alone`: whether a record is a person, once.
 pub fn faults_of(
     terms: Option<&Terms>,
     dimensions: &[Dimension],
     said: (bool, bool),
+    alone: bool,
     at: usize,
     personal: impl Fn(&Dimension) -> Option<Personal>,
     fault: &mut impl FnMut(usize, String),
@@ -91,17 +92,24 @@ pub fn faults_of(
     if let Some(l) = terms.l.as_ref().filter(|l| *l.get_ref() == 0) {
         fault(l.span().start, "l vaut au moins 1".into());
     }
+    if !alone {
+        fault(
+            at,
+            "plusieurs enregistrements peuvent être de la même personne, qui se ressemblerait à elle-même : years = \"latest\", et une table dont la clé est la personne seule".into(),
+        );
+    }
     if said != (false, false) {
         fault(at, "[microdata] remplace [measure] et [protection]".into());
     }
     if !dimensions.iter().any(|d| !d.secret) {
         fault(at, "au moins une [[dimension]] est un quasi-identifiant (sans secret = true)".into());
     }
-    let guarded = terms.t.is_some() || terms.l.as_ref().is_some_and(|l| *l.get_ref() > 1);
+    // A distance alone lets a class leave of which everyone has the same secret.
+    let guarded = terms.l.as_ref().is_some_and(|l| *l.get_ref() > 1);
     for d in dimensions {
         let sensitive = personal(d) == Some(Personal::Sensitive);
         if d.secret && !guarded {
-            fault(at, format!("« {} » est secrète : donnez l (2 ou plus) ou t", d.name));
+            fault(at, format!("« {} » est secrète : donnez l, 2 ou plus", d.name));
         }
         // A column that others know, left exact under the name of a secret, would single people out.
         if sensitive != d.secret {

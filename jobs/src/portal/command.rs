@@ -12,7 +12,7 @@ use cartulaire_engine::disclosure::verdict::{Verdict, audit_folder};
 use cartulaire_engine::error::{Error, IoContext as _, Result};
 use cartulaire_engine::journal::{self, NewEntry};
 use cartulaire_engine::store::{PortalStep, Publication, Store, files};
-use serde_json::json;
+use serde_json::{Value, json};
 use std::cell::RefCell;
 
 /// The rows of a store that is locked by this process.
@@ -59,9 +59,12 @@ pub fn run(config: &Config, args: &PublishArgs, shown: &Shown) -> Result<u8> {
     let key: Secret = settings.key()?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().at("tokio")?;
     let sleep: &Sleep = &|delay| Box::pin(tokio::time::sleep(delay));
+    // What a cut leaves on the portal is told too.
+    note(&mut rows.0.borrow_mut(), "dataset_sending", &row, portal.id(), &json!({}), args)?;
     let found = runtime.block_on(publish(&package, &portal, &key, &rows, sleep))?;
     if !found.sent.is_empty() {
-        record(&mut store, &row, portal.id(), &found, args)?;
+        let told = json!({"remote": found.remote, "steps": found.sent});
+        note(&mut store, "dataset_sent", &row, portal.id(), &told, args)?;
     }
     shown.document(&json!({"dataset": row.dataset, "version": row.version, "portal": portal.id(), "sent": true, "remote": found.remote, "adopted": found.adopted, "steps": found.sent, "notes": found.notes}));
     shown.say(&told(&row, portal.id(), &found));
@@ -98,12 +101,18 @@ fn proven(config: &Config, store: &Store, row: &Publication) -> Result<()> {
         ));
     };
     let proof = store.path(&format!("certificates/{}/{}/certificate.json", row.dataset, row.version));
-    if dataset.microdata.is_some() {
-        // Rows were measured on this very file, whose digest is the ledger's.
-        return if proof.is_file() {
+    if let Some(terms) = &dataset.microdata {
+        let bytes = std::fs::read(&proof).at(&proof)?;
+        let found: Value = serde_json::from_slice(&bytes).unwrap_or_default();
+        let (asked, number) = (terms.request(), |key: &str| found.pointer(key).and_then(Value::as_u64));
+        let same = found.get("data_sha256").and_then(Value::as_str) == Some(&row.digest);
+        let alike = number("/measured/k") >= Some(u64::from(asked.k))
+            && (number("/measured/l") >= Some(u64::from(asked.l)) || asked.l < 2)
+            && asked.t.is_none_or(|t| number("/measured/t").is_some_and(|m| m <= t));
+        return if same && alike {
             Ok(())
         } else {
-            refuse(format!("« {} » n'a pas de certificat", row.path))
+            refuse(format!("« {} » : ses lignes n'ont pas été mesurées comme la règle le demande", row.path))
         };
     }
     let rule =
@@ -119,19 +128,20 @@ fn proven(config: &Config, store: &Store, row: &Publication) -> Result<()> {
     ))
 }
 
-fn record(
+fn note(
     store: &mut Store,
+    kind: &str,
     row: &Publication,
     portal: &str,
-    found: &Published,
+    more: &Value,
     args: &PublishArgs,
 ) -> Result<()> {
     let (at, date) = (now(), args.date.date.unwrap_or_else(today).to_string());
-    let payload = json!({"dataset": row.dataset, "version": row.version, "portal": portal, "remote": found.remote, "steps": found.sent});
+    let payload = json!({"dataset": row.dataset, "version": row.version, "portal": portal, "more": more});
     let run_id = format!("publish-{}-{}", row.dataset, row.version);
-    store.ledger.transact(|tx| {
-        tx.journal(&NewEntry { at: &at, date: &date, run_id: &run_id, kind: "dataset_sent", payload })
-    })?;
+    store
+        .ledger
+        .transact(|tx| tx.journal(&NewEntry { at: &at, date: &date, run_id: &run_id, kind, payload }))?;
     journal::mirror(store)
 }
 

@@ -138,6 +138,9 @@ pub(super) async fn publish(run: &Run<'_>) -> Result<String> {
     let uid = ods.dataset().await?;
     if run.done(&uid, "metadata")?.is_none() {
         ods.still(&uid).await?;
+        // What is not ours is found out before anything of it is replaced.
+        let known = run.track.last(&format!("resource:{}", ods.payload.resource.path))?;
+        run.client.repeat(async || ods.ours(&uid, known.as_deref()).await.map(|_| ())).await?;
         ods.describe(&uid).await?;
         run.record(&uid, "metadata", &uid)?;
     }

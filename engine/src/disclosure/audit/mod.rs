@@ -86,14 +86,18 @@ struct Unknowns {
 /// No upper bound.
 const FREE: i64 = i64::MAX / 8;
 
-/// Exact bounds of every masked cell, in the order of cells, by attack of what is published.
+/// Exact bounds of every masked cell that is `wanted`, in the order of cells, by attack of what is published.
 ///
 /// # Errors
 /// [`Error::Corrupt`] when no table agrees with what is published.
-pub fn attack(published: &Published, limits: &Limits) -> Result<Vec<Interval>> {
+pub fn attack(
+    published: &Published,
+    wanted: impl Fn(CellId) -> bool,
+    limits: &Limits,
+) -> Result<Vec<Interval>> {
     published.validate()?;
     let masked = |cell: CellId| matches!(published.cells.get(cell as usize), Some(Known::Masked { .. }));
-    solve(unknowns(published)?, masked, limits)
+    solve(unknowns(published)?, |cell| masked(cell) && wanted(cell), limits)
 }
 
 /// Exact bounds of every cell when each lies within its own (a least and a greatest figure) and
@@ -129,6 +133,9 @@ fn solve(mut unknowns: Unknowns, wanted: impl Fn(CellId) -> bool, limits: &Limit
         }
     }
     for part in propagate::components(&unknowns) {
+        if !part.unknowns.iter().any(|i| wanted(unknowns.cells.at(*i as usize))) {
+            continue;
+        }
         let Some(mut solver) = simplex::Solver::new(&unknowns, &part, limits) else { continue };
         if !solver.feasible().unwrap_or(true) {
             return Err(impossible());

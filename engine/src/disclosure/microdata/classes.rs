@@ -17,6 +17,8 @@ pub struct Classes {
     pub(super) secrets: Vec<Vec<(u32, u32, u32)>>,
     /// For each secret, rows of each value, and whether values have an order.
     pub(super) whole: Vec<(Vec<u64>, bool)>,
+    /// For each secret, the code that is no value.
+    pub(super) missing: Vec<Option<u32>>,
     /// Class of each row.
     pub of: Vec<u32>,
     /// Quasi-identifiers.
@@ -92,5 +94,6 @@ pub fn group(quasi: &[Quasi], columns: &[&[u32]], secrets: &[Secret<'_>]) -> Res
         made.push(list);
         whole.push((all, secret.ordered));
     }
-    Ok(Classes { codes, sizes, secrets: made, whole, of, width: columns.len() })
+    let missing = secrets.iter().map(|s| s.missing).collect();
+    Ok(Classes { codes, sizes, secrets: made, whole, missing, of, width: columns.len() })
 }

@@ -67,7 +67,12 @@ pub struct Secret<'a> {
     pub values: u32,
     /// Values have an order: the distance between two counts what lies between them.
     pub ordered: bool,
+    /// Code of what is missing in the source: it hides nothing.
+    pub missing: Option<u32>,
 }
+
+/// What is missing in the source, in files.
+pub const MISSING: &str = "_Z";
 
 /// What is asked of the rows that leave.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -3,7 +3,8 @@
 //! Loss of a row: the mean over quasi-identifiers of (codes under its generalised code − 1) over (all
 //! codes − 1); 1 for a row left out. A row's loss only grows with levels, and a row left out loses most:
 //! levels alone, without looking at classes, bound the loss from below. Nodes are tried from the smallest
-//! bound up, until no bound is below the best loss found: the best of all, whatever the models are.
+//! bound up, until no bound is below the best loss found. With t-closeness a node leaves out at once all its
+//! classes that are too far, which may be more than needed: never unsafe, not always the least.
 
 use super::classes::Classes;
 use super::{PARTS, Quasi, Request, within};
@@ -30,7 +31,7 @@ pub struct Solution {
     pub tried: usize,
 }
 
-/// The solution of least loss; ties go to the first in the order of levels. None when nothing is safe.
+/// The solution of least loss; ties go to the least bound, then to the first in the order of levels. None when nothing is safe.
 ///
 /// # Errors
 /// [`Error::Usage`] when there are too many levels to try, or `request` asks for no anonymity.
@@ -185,9 +186,10 @@ fn failing(classes: &Classes, quasi: &[Quasi], levels: &[usize], request: &Reque
     }
     if request.l > 1 || request.t.is_some() {
         let merged: Vec<Vec<(u32, u32, u64)>> = classes.secrets.iter().map(|s| merge(s, &of)).collect();
-        for secret in merged.iter().filter(|_| request.l > 1) {
+        for (secret, missing) in merged.iter().zip(&classes.missing).filter(|_| request.l > 1) {
             let mut values = vec![0_u32; count];
-            secret.iter().for_each(|(class, _, _)| values.change(*class as usize, |n| n + 1));
+            let told = secret.iter().filter(|(_, value, _)| Some(*value) != *missing);
+            told.for_each(|(class, _, _)| values.change(*class as usize, |n| n + 1));
             bad.iter_mut().zip(&values).for_each(|(bad, n)| *bad |= *n < request.l);
         }
         if let Some(t) = request.t {

@@ -68,7 +68,9 @@ fn columns_that_do_not_go_together_are_refused() {
     let q = [quasi(2, &[])];
     assert!(group(&q, &[&[0, 2]], &[]).is_err());
     assert!(group(&q, &[&[0], &[0]], &[]).is_err());
-    assert!(group(&q, &[&[0, 1]], &[Secret { codes: &[0], values: 1, ordered: false }]).is_err());
+    assert!(
+        group(&q, &[&[0, 1]], &[Secret { codes: &[0], values: 1, ordered: false, missing: None }]).is_err()
+    );
     let none = group(&q, &[&[]], &[]).unwrap();
     assert!(none.is_empty());
     assert_eq!(search(&none, &q, &asks(5, 2, None, 0)).unwrap().map(|s| s.suppressed_rows), Some(0));
@@ -97,6 +99,8 @@ fn rows_that_are_not_what_is_asked_do_not_leave() {
     let rows = vec![row("x", "1"), row("x", "2"), row("y", "3"), row("y", "3")];
     let measured = verify(&rows, 1, &[true], &asks(2, 1, None, 0)).unwrap();
     assert_eq!((measured.k, measured.l, measured.classes), (2, 1, 2));
+    let gap = vec![row("x", "1"), row("x", "_Z"), row("y", "3"), row("y", "4")];
+    assert!(verify(&gap, 1, &[true], &asks(2, 2, None, 0)).is_err(), "what is missing hides nothing");
     for refused in [asks(3, 1, None, 0), asks(2, 2, None, 0), asks(2, 1, Some(100_000), 0)] {
         assert!(verify(&rows, 1, &[true], &refused).is_err(), "{refused:?}");
     }
@@ -116,7 +120,7 @@ proptest! {
             let columns: [Vec<u32>; 3] = [
                 rows.iter().map(|r| r.0).collect(), rows.iter().map(|r| r.1).collect(), rows.iter().map(|r| r.2).collect(),
             ];
-            let secret = Secret { codes: &columns[2], values: 3, ordered };
+            let secret = Secret { codes: &columns[2], values: 3, ordered, missing: None };
             let classes = group(&q, &[&columns[0], &columns[1]], &[secret]).unwrap();
             let found = search(&classes, &q, &request).unwrap();
             (columns, classes, found)

@@ -1,6 +1,6 @@
 //! The rows about to leave, measured again from their texts: nothing is taken over from the search.
 
-use super::{PARTS, Request, distance};
+use super::{MISSING, PARTS, Request, distance};
 use crate::error::{Error, Result};
 use serde::Serialize;
 use std::collections::BTreeMap;
@@ -41,6 +41,7 @@ pub fn verify(rows: &[Vec<String>], known: usize, ordered: &[bool], request: &Re
         l: 0,
         t: 0,
     };
+    let mut least = None;
     for (i, ordered) in ordered.iter().enumerate() {
         let value = |row: &Vec<String>| row.get(known + i).cloned().unwrap_or_default();
         let mut values: Vec<String> = rows.iter().map(value).collect();
@@ -54,13 +55,15 @@ pub fn verify(rows: &[Vec<String>], known: usize, ordered: &[bool], request: &Re
         let all = count(&mut rows.iter().map(value));
         for class in classes.values() {
             let counts = count(&mut class.iter().map(|r| value(r)));
-            let different = counts.iter().filter(|n| **n > 0).count() as u64;
-            found.l = if found.l == 0 { different } else { found.l.min(different) };
+            let told = counts.iter().zip(&values).filter(|(n, v)| **n > 0 && *v != MISSING);
+            let different = told.count() as u64;
+            least = Some(least.map_or(different, |l: u64| l.min(different)));
             let (far, whole) = distance(&counts, class.len() as u64, &all, found.rows, *ordered);
             let parts = (far * u128::from(PARTS)).div_ceil(whole.max(1));
             found.t = found.t.max(u64::try_from(parts).unwrap_or(u64::MAX));
         }
     }
+    found.l = least.unwrap_or(0);
     if found.rows > 0 && found.k < u64::from(request.k) {
         return refuse(format!("une classe n'a que {} lignes, {} sont demandées", found.k, request.k));
     }

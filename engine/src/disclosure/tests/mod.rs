@@ -85,7 +85,7 @@ pub(super) const SMALL: [u32; 24] =
 #[test]
 fn masking_small_cells_alone_tells_them_all() {
     let tables = Tables::build(vec![cube(&[4, 3, 2], &SMALL)], true).unwrap();
-    let found = attack(&tables.published(&naive(&tables), 1), &Limits::default()).unwrap();
+    let found = attack(&tables.published(&naive(&tables), 1), |_| true, &Limits::default()).unwrap();
     assert_eq!(found.len(), 3);
     assert!(found.iter().all(|i| i.is_pinned() && i.is_exact()));
     assert!(found.iter().all(|i| tables.cells[i.cell as usize].value == i.lower));
@@ -98,7 +98,7 @@ fn what_is_suppressed_is_proven_and_withstands_the_attack() {
         let d = protect(vec![cube(&[4, 3, 2], &SMALL)], &p);
         assert_eq!((d.suppression.primary, d.suppression.unprotected.len()), (3, 0));
         assert_eq!(check(&d, &p).unwrap().cells, d.published.masked().count());
-        for i in attack(&d.published, &Limits::default()).unwrap() {
+        for i in attack(&d.published, |_| true, &Limits::default()).unwrap() {
             assert!(i.upper.is_none_or(|u| u >= 5 && u - i.lower >= 2), "{i:?}");
         }
     }
@@ -183,7 +183,10 @@ fn a_hierarchy_and_linked_tables_are_protected_together() {
     assert!(d.suppression.unprotected.is_empty());
     check(&d, &p).unwrap();
     assert!(
-        attack(&d.published, &Limits::default()).unwrap().iter().all(|i| i.upper.is_none_or(|u| u >= 26))
+        attack(&d.published, |_| true, &Limits::default())
+            .unwrap()
+            .iter()
+            .all(|i| i.upper.is_none_or(|u| u >= 26))
     );
 }
 
@@ -273,7 +276,7 @@ fn someone_alone_in_a_cell_cannot_compute_another() {
     for (insider, other) in [("a=a00, b=b00", "a=a00, b=b01"), ("a=a00, b=b01", "a=a00, b=b00")] {
         let mut known = d.published.clone();
         known.cells[one(insider) as usize] = Known::Value(1);
-        let found = attack(&known, &Limits::default()).unwrap();
+        let found = attack(&known, |_| true, &Limits::default()).unwrap();
         let interval = found.iter().find(|i| i.cell == one(other)).unwrap();
         assert!(interval.upper.is_none_or(|u| u >= 5), "{interval:?}");
     }
@@ -331,7 +334,7 @@ proptest! {
         let margin = (0..tables.cells.len()).find(|i| tables.cells[*i].key.len() == 2).unwrap();
         masked[margin] = true;
         let published = tables.published(&masked, 0);
-        let found: Vec<(i64, i64)> = attack(&published, &Limits::default()).unwrap().iter()
+        let found: Vec<(i64, i64)> = attack(&published, |_| true, &Limits::default()).unwrap().iter()
             .map(|i| { assert!(i.is_exact()); (i.lower, i.upper.unwrap()) }).collect();
         prop_assert_eq!(found, by_enumeration(&published, 7));
     }
@@ -354,7 +357,7 @@ proptest! {
         let d = protect(vec![cube(&[4, 3, 3], &values)], &p);
         prop_assert_eq!(check(&d, &p).is_ok(), d.suppression.unprotected.is_empty());
         if d.suppression.unprotected.is_empty() {
-            let found = attack(&d.published, &Limits::default()).unwrap();
+            let found = attack(&d.published, |_| true, &Limits::default()).unwrap();
             // No witness lies outside what the attack says is possible.
             for (i, w) in found.iter().zip(&d.proof.witnesses) {
                 prop_assert_eq!(i.cell, w.cell);
@@ -372,7 +375,7 @@ proptest! {
             spec.published = Some(depths.iter().take(n).chain(depths.last()).cloned().collect());
             let tables = Tables::build(vec![spec], true).unwrap();
             let masked = naive(&tables);
-            attack(&tables.published(&masked, 1), &Limits::default()).unwrap()
+            attack(&tables.published(&masked, 1), |_| true, &Limits::default()).unwrap()
         };
         let (few, more) = (inner_and(margin), inner_and(margin + 1));
         let narrower = |a: &Interval, b: &Interval| b.lower >= a.lower && b.upper.unwrap_or(i64::MAX) <= a.upper.unwrap_or(i64::MAX);

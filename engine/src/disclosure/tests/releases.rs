@@ -73,7 +73,7 @@ fn pupils_gone_between_two_releases_are_found_then_hidden() {
     let (first, second) = (candidate("v1", OCTOBER, &first), candidate("v2", NOVEMBER, &second));
     let earlier = [protected(&first, &p)];
     let limits = Limits::default();
-    let found = review(&protected(&second, &p), &earlier, p.uniform(), &limits).unwrap();
+    let found = review(&protected(&second, &p), &earlier, p.uniform(), &limits, None).unwrap();
     let differences = found.iter().filter(|f| f.reason == Reason::Difference).count();
     assert!(differences > 13, "{differences}");
     assert!(found.iter().all(|f| f.releases == ["v1", "v2"]));
@@ -89,7 +89,7 @@ fn pupils_gone_between_two_releases_are_found_then_hidden() {
         certified(way, &p);
         let state = if matches!(way.remedy, Remedy::ReferenceDate(_)) { OCTOBER } else { NOVEMBER };
         let release = candidate("v2", state, &way.tables).release(&way.suppression.masked, &p);
-        assert_eq!(review(&release, &earlier, p.uniform(), &limits).unwrap(), []);
+        assert_eq!(review(&release, &earlier, p.uniform(), &limits, None).unwrap(), []);
         // What was masked stays so.
         for (key, known) in earlier[0].keys.iter().zip(&earlier[0].published.cells) {
             let again = release.keys.iter().position(|k| k == key).map(|i| release.published.cells[i]);
@@ -113,8 +113,8 @@ fn another_crossing_of_the_same_pupils_gives_a_masked_cell_away() {
     let hidden = ["uai=uai00", "uai=uai01", "sexe=sexe01, uai=uai00", "sexe=sexe01, uai=uai01"];
     let release = masking(&after, &hidden, &p);
     // Alone, it says little; the other crossing printed the schools' totals.
-    assert_eq!(review(&release, &[], p.uniform(), &Limits::default()).unwrap(), []);
-    let found = review(&release, &[printed(&earlier, &p)], p.uniform(), &Limits::default()).unwrap();
+    assert_eq!(review(&release, &[], p.uniform(), &Limits::default(), None).unwrap(), []);
+    let found = review(&release, &[printed(&earlier, &p)], p.uniform(), &Limits::default(), None).unwrap();
     assert!(found.iter().all(|f| f.releases == ["niveaux", "sexes"]));
     let small = found.iter().find(|f| label(&f.cell) == "sexe=sexe01, uai=uai00").unwrap();
     assert_eq!((small.reason, small.lower, small.upper), (Reason::Cell, 3, Some(3)));
@@ -170,9 +170,12 @@ fn zonings_that_say_little_two_by_two_are_attacked_together() {
     }]);
     let release = masking(&candidate("communes", OCTOBER, &flat), &communes, &p);
     for one in &earlier {
-        assert_eq!(review(&release, std::slice::from_ref(one), p.uniform(), &Limits::default()).unwrap(), []);
+        assert_eq!(
+            review(&release, std::slice::from_ref(one), p.uniform(), &Limits::default(), None).unwrap(),
+            []
+        );
     }
-    let found = review(&release, &earlier, p.uniform(), &Limits::default()).unwrap();
+    let found = review(&release, &earlier, p.uniform(), &Limits::default(), None).unwrap();
     assert!(found.iter().all(|f| f.releases == ["z1", "z2", "z3", "communes"] && f.upper == Some(f.lower)));
     assert_eq!(found.iter().map(|f| f.lower).collect::<Vec<_>>(), [6, 4, 2, 24]);
 }
@@ -185,7 +188,7 @@ fn where_nobody_moved_an_earlier_figure_says_what_is_masked() {
     let (first, second) = (candidate("v1", OCTOBER, &first), candidate("v2", NOVEMBER, &second));
     let hidden = ["a=a00, b=b00", "a=a00, b=b01", "a=a01, b=b00", "a=a01, b=b01"];
     let found =
-        review(&masking(&second, &hidden, &p), &[printed(&first, &p)], p.uniform(), &Limits::default())
+        review(&masking(&second, &hidden, &p), &[printed(&first, &p)], p.uniform(), &Limits::default(), None)
             .unwrap();
     let pinned: Vec<i64> = found.iter().filter(|f| f.upper == Some(f.lower)).map(|f| f.lower).collect();
     assert_eq!(told(&found), hidden.map(|h| (Reason::Cell, h.to_owned())));
@@ -201,7 +204,7 @@ fn figures_that_move_both_ways_say_only_their_difference() {
     );
     let (first, second) = (candidate("v1", OCTOBER, &first), candidate("v2", NOVEMBER, &second));
     let found =
-        review(&printed(&second, &p), &[printed(&first, &p)], p.uniform(), &Limits::default()).unwrap();
+        review(&printed(&second, &p), &[printed(&first, &p)], p.uniform(), &Limits::default(), None).unwrap();
     let differences = ["a=a00", "a=a02", "a=a02, b=b00", "total"].map(|c| (Reason::Difference, c.to_owned()));
     let mut told = told(&found);
     told.sort();
@@ -216,7 +219,8 @@ fn another_population_is_not_subtracted() {
     let last_year = Candidate { population: "eleves-2025", ..candidate("v1", OCTOBER, &first) };
     let second = candidate("v2", NOVEMBER, &second);
     assert_eq!(
-        review(&printed(&second, &p), &[printed(&last_year, &p)], p.uniform(), &Limits::default()).unwrap(),
+        review(&printed(&second, &p), &[printed(&last_year, &p)], p.uniform(), &Limits::default(), None)
+            .unwrap(),
         []
     );
 }
@@ -231,6 +235,7 @@ fn the_same_date_with_two_figures_is_a_contradiction_and_a_mask_taken_off_is_nam
         &[masking(&first, &["a=a00", "total"], &p)],
         p.uniform(),
         &Limits::default(),
+        None,
     )
     .unwrap();
     let expected =
