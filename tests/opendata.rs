@@ -473,11 +473,16 @@ fn rows_of_persons_leave_only_with_a_reason_alike_and_alone() {
         assert!(out.status.success(), "{}", String::from_utf8_lossy(&out.stderr));
     }
     common::run(&["extract", "audit", folder.to_str().unwrap()], 2);
-    // What was published of these persons stays alone.
+    // What was published of these persons stays alone, under another name and with a better k too.
+    let again = ROWS.replace("eleves-lignes", "autres-lignes").replace("k = 5", "k = 9");
+    std::fs::write(own.folder.path().join("jeux/autres.toml"), again).unwrap();
     let config = std::fs::read_to_string(&own.config).unwrap();
     std::fs::write(
         &own.config,
-        config.replace("only = [\"eleves-lignes\"]", "only = [\"eleves-lignes\", \"eleves-uai-niveau\"]"),
+        config.replace(
+            "only = [\"eleves-lignes\"]",
+            "only = [\"eleves-lignes\", \"autres-lignes\", \"eleves-uai-niveau\"]",
+        ),
     )
     .unwrap();
     let extract = |dataset: &str, code: i32| {
@@ -486,6 +491,5 @@ fn rows_of_persons_leave_only_with_a_reason_alike_and_alone() {
     };
     extract("eleves-lignes", 0);
     assert!(extract("eleves-uai-niveau", 4).contains("MICRODATA_PUBLISHED"));
-    write(&ROWS.replace("k = 5", "k = 9"));
-    assert!(extract("eleves-lignes", 4).contains("MICRODATA_REPEATED"));
+    assert!(extract("autres-lignes", 4).contains("MICRODATA_REPEATED"));
 }

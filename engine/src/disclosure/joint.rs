@@ -281,8 +281,14 @@ fn said(candidate: &Release, before: &Release) -> bool {
         (Known::Masked { floor: a }, Some(Known::Masked { floor: b })) => a <= *b,
         _ => false,
     };
+    // What the candidate leaves out of a crossing that it lists is nil.
+    let (listed, crossings) = (candidate.index(), candidate.crossings());
+    let left_out = |(key, was): (&Key, &Known)| {
+        *was == Known::Value(0) || listed.contains_key(key) || !crossings.contains(&levels(key))
+    };
     candidate.state == before.state
         && candidate.keys.iter().zip(&candidate.published.cells).all(|(key, now)| same(key, *now))
+        && before.keys.iter().zip(&before.published.cells).all(left_out)
 }
 
 /// Attacks a candidate (a count of people) alone, with each earlier release of its population, and with
