@@ -10,7 +10,8 @@ persons are one unknown in every table; every crossing is the sum of every neare
 is exposed when its integer interval is narrower than WIDTH, or lies in 1..THRESHOLD-1. It is safe when
 integer tables that agree with all that is published, checked by additions, show that it is not. What
 --seconds for one set of linked cells (default 120) leaves open is undecided. Of two states of a population,
-figures printed in both that differ by less than THRESHOLD are counted. Exit code: 1 exposed, 2 undecided,
+figures printed in both that differ by less than THRESHOLD are counted. A mean or a share that does not follow
+from what its version prints is exposed. Exit code: 1 exposed, 2 undecided,
 inconsistent or unreadable, 0 safe. --naive masks only the cells under THRESHOLD of a table of persons with
 all margins, and counts those recovered exactly. Shares nothing with the engine.
 """
@@ -38,7 +39,7 @@ def read(folder):
         rows = [({d: r[d] for d in dims if r[d] != "_T"}, r) for r in csv.DictReader(f, delimiter=";")]
     for field in (f for f in fields if f["cartulaire:role"] == "measure"):
         m, number = field["name"], int if field["cartulaire:additive"] else float
-        if any((r[m] == "") != (r[m + "_statut"] == "C") for _, r in rows):
+        if any((r[m] == "") != (r[m + "_statut"] in ("C", "M")) for _, r in rows):
             raise ValueError(f"a status of {m} does not go with its figure")
         yield Table("/".join(folder.parts[-2:]), package.get("cartulaire:population"), package.get("cartulaire:state"),
                     m, int(field.get("cartulaire:zeros") == "published"), coarser,
@@ -248,8 +249,6 @@ def judge(tables, limits, exposed):
     """Counts of one system; adds its exposed cells to the list."""
     line = {"name": " + ".join(t.name for t in tables), "measure": tables[0].measure, "exposed": 0,
             "cells": sum(len(t.cells) for t in tables), "masked": sum(v is None for t in tables for _, v in t.cells)}
-    if not all(t.additive for t in tables):  # Means and rates do not add up: not attacked.
-        return line | {"undecided": line["masked"], "not_attacked": True}
     try:
         system = System(tables)
         found, undecided = attack(system, *limits)
@@ -259,6 +258,22 @@ def judge(tables, limits, exposed):
                 for key, lower, upper in sorted(found, key=lambda f: label(f[0]))]
     line |= {"cells": len(system.cells), "masked": len(system.floor)}
     return line | {"exposed": len(found), "undecided": len(undecided)}
+
+
+def computed(table, tables, exposed):
+    """A mean or a share must follow from what the same version prints: a / b of a row, or a / a of a wider one."""
+    own = [{frozenset(codes.items()): v for codes, v in t.cells} for t in tables if t.name == table.name and t.additive]
+    found = []
+    for codes, v in ((c, v) for c, v in table.cells if v is not None):
+        key = frozenset(codes.items())
+        wider = [frozenset(k) for n in range(len(key) + 1) for k in itertools.combinations(sorted(key), n)]
+        pairs = [(100 * a[key], a.get(w)) for a in own for w in wider if a[key] is not None]
+        pairs += [(a[key], b[key]) for a, b in itertools.permutations(own, 2) if a[key] is not None]
+        if not any(b and abs(a / b - v) <= 0.005 + 1e-9 for a, b in pairs):
+            found.append({"table": table.name, "cell": f"{table.measure}: {label(key)}", "lower": v, "upper": v})
+    exposed += found
+    return {"name": table.name, "measure": table.measure, "exposed": len(found), "cells": len(table.cells),
+            "masked": sum(v is None for _, v in table.cells), "undecided": 0}
 
 
 def differences(group, threshold):
@@ -287,7 +302,7 @@ def releases(source, threshold, width, seconds):
         states[t.population, t.state, t.measure].append(t)
         populations[t.population, t.measure].append(t)
     limits = int(width), int(threshold), seconds
-    out = {"tables": [judge([t], limits, exposed) for t in tables],
+    out = {"tables": [judge([t], limits, exposed) if t.additive else computed(t, tables, exposed) for t in tables],
            "joined": [judge(group, limits, exposed) | {"population": key[0], "state": key[1]}
                       for key, group in states.items() if len(group) > 1],
            "differences": [d for group in populations.values() for d in differences(group, int(threshold))]}

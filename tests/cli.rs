@@ -65,7 +65,7 @@ fn usage_faults_are_told_in_french() {
         (&["validate", "foo", "x.csv"], "source inconnue « foo » ; admises : crdc, dnma, ent, scope"),
         (
             &["extract", "foo"],
-            "jeu inconnu « foo » ; jeux : demi-pension-departement-bourse, dnma-visites-academie-mois-appareil,",
+            "jeu inconnu « foo » ; jeux : demi-pension-departement-bourse, demi-pension-droit-net-departement-bourse, dnma-visites-academie-mois-appareil,",
         ),
     ] {
         assert!(stderr_of(args, 2).contains(want), "{want}: {}", stderr_of(args, 2));
@@ -388,6 +388,7 @@ fn a_refused_dataset_is_exit_4_and_the_rest_of_the_night_is_done() {
         published,
         [
             "demi-pension-departement-bourse",
+            "demi-pension-droit-net-departement-bourse",
             "dnma-visites-academie-semaine-profil",
             "dnma-visites-uai-mois-profil"
         ]

@@ -274,8 +274,29 @@ def masking_small_cells_alone_fails(csv_of_persons):
     print("ok masking_small_cells_alone_fails")
 
 
+def a_share_of_a_masked_figure(store):
+    """Shares of the row total: those of printed figures are safe, one of a masked figure is not."""
+    for name, tell in (("safe", False), ("told", True)):
+        package(store / name, "shares", ["uai", "niveau"], BLOCK, block)
+        folder, whole = store / name / "shares" / "2026-01-12", totals(["uai", "niveau"], {}, BLOCK)
+        described = json.loads((folder / "datapackage.json").read_text("utf-8"))
+        described["resources"][0]["schema"]["fields"] += [
+            {"name": "part", "type": "number", "cartulaire:role": "measure", "cartulaire:additive": False},
+            {"name": "part_statut", "type": "string", "cartulaire:role": "status"}]
+        (folder / "datapackage.json").write_text(json.dumps(described), "utf-8")
+        rows = [line.split(";") for line in (folder / "data.csv").read_text("utf-8-sig").splitlines()]
+        rows[0] += ["part", "part_statut"]
+        for row in rows[1:]:
+            shown = row[3] == "F" or tell and row[:2] == ["a", "x"]
+            share = f"{100 * whole[tuple(row[:2])] / whole[row[0], '_T']:.2f}"
+            row += [share, "F"] if shown else ["", "C"]
+        (folder / "data.csv").write_text("\ufeff" + "".join(";".join(row) + "\n" for row in rows), "utf-8")
+        code, report = run(store / name)
+        assert (code, len(report["exposed"])) == ((1, 1) if tell else (0, 0)), report
+
+
 def main():
-    for case in (a_safe_table, a_table_that_gives_a_cell_by_subtraction, a_cell_known_to_be_small_without_being_known,
+    for case in (a_share_of_a_masked_figure, a_safe_table, a_table_that_gives_a_cell_by_subtraction, a_cell_known_to_be_small_without_being_known,
                  the_same_figures_where_a_masked_cell_may_be_nil, a_cell_printed_by_another_table,
                  two_tables_that_share_nothing_but_a_geography, a_hierarchy, margins_that_no_table_prints,
                  a_combination_left_out_of_one_table_is_nil_in_the_other, weeks_under_two_months,

@@ -28,6 +28,10 @@ const DATASETS: &[(&str, &str)] = &[
         include_str!("../datasets/demi-pension-departement-bourse.toml"),
     ),
     (
+        "demi-pension-droit-net-departement-bourse.toml",
+        include_str!("../datasets/demi-pension-droit-net-departement-bourse.toml"),
+    ),
+    (
         "dnma-visites-academie-mois-appareil.toml",
         include_str!("../datasets/dnma-visites-academie-mois-appareil.toml"),
     ),

@@ -8,6 +8,9 @@ use super::table::Tables;
 use crate::error::{Error, Result};
 use serde::{Deserialize, Serialize};
 
+/// Doubt about the sum of a few contributors, in % of it (τ-ARGUS, safety range of the frequency rule).
+const FEW: i64 = 30;
+
 /// What readers may suppose of a combination that shows no figure.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -121,7 +124,10 @@ impl Policy {
                     few.then(|| uniform.rise(v))
                 } else {
                     let margins = [
-                        few.then_some(i64::from(self.width)),
+                        few.then_some(v.saturating_mul(FEW) / 100),
+                        // Nobody has anything: that is known of each.
+                        (v == 0 && c.contributors > 0)
+                            .then(|| i64::try_from(c.contributors).unwrap_or(i64::MAX / 4)),
                         self.dominance_margin(v, c.first),
                         self.p_margin(v, c.first, c.second),
                     ];

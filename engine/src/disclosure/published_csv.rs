@@ -49,6 +49,8 @@ pub struct Measure {
     pub name: String,
     /// Its figures add up over dimensions. One that does not (a mean, a rate) has no additions.
     pub additive: bool,
+    /// They count; those that do not are amounts.
+    pub persons: bool,
     /// Figures and additions.
     pub published: Published,
 }
@@ -98,6 +100,9 @@ struct Field {
     coarser: Option<String>,
     #[serde(rename = "cartulaire:additive", default)]
     additive: bool,
+    /// What persons make together: their number is another measure.
+    #[serde(rename = "cartulaire:amount", default)]
+    amount: bool,
     /// `concealed`: masked cells may be nil.
     #[serde(rename = "cartulaire:zeros")]
     zeros: Option<super::policy::Zeros>,
@@ -185,7 +190,8 @@ pub fn parse(descriptor: &[u8], data: &[u8]) -> Result<PublishedTable> {
                 || cells.iter().any(|k| k.value() == Some(0)),
                 |z| z == super::policy::Zeros::Concealed,
             );
-            if !concealed {
+            // Where persons are, their amount may be nil.
+            if !concealed && !field.amount {
                 for cell in &mut cells {
                     if let Known::Masked { floor } = cell {
                         *floor = 1;
@@ -193,7 +199,8 @@ pub fn parse(descriptor: &[u8], data: &[u8]) -> Result<PublishedTable> {
                 }
             }
             let relations = if field.additive { relations.clone() } else { Vec::new() };
-            Measure { name: field.name, additive: field.additive, published: Published { cells, relations } }
+            let published = Published { cells, relations };
+            Measure { name: field.name, additive: field.additive, persons: !field.amount, published }
         })
         .collect();
     Ok(PublishedTable { name: package.name, version: package.version, digest, altered, keys, measures })
@@ -364,6 +371,8 @@ impl<'a> Rows<'a> {
                         fault(*at, "un chiffre masqué (statut C) est écrit".into());
                         Known::Masked { floor: 0 }
                     }
+                    // A mean of nobody.
+                    ("M", "") if !field.additive => Known::Value(0),
                     ("F", figure) => Known::Value(figure_of(figure, field).unwrap_or_else(|| {
                         fault(
                             *at,

@@ -115,7 +115,8 @@ pub fn attack_table(table: &PublishedTable, rule: Uniform, limits: &Limits) -> R
             found => found?,
         };
         for i in found {
-            let narrow = |u: i64| u < rule.threshold || u - i.lower < rule.width;
+            let few = |u: i64| measure.persons && u < rule.threshold;
+            let narrow = |u: i64| few(u) || u - i.lower < rule.width;
             match i.upper.filter(|u| narrow(*u)) {
                 Some(upper) => {
                     let key = table.keys.get(i.cell as usize).map_or(&[][..], Vec::as_slice);

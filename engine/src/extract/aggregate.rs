@@ -1,12 +1,14 @@
 //! Group-bys, in polars: each snapshot is reduced on its own, then the reductions are added.
 
-use super::dataset::{Dataset, Dimension, MeasureKind};
+use super::contributors::Contributors;
+use super::dataset::{Dataset, Dimension};
+use super::table::Figures;
 use crate::error::{Error, Result};
 use crate::run::Counts;
 use crate::store::{Snapshot, Store, current, read_batches};
 use arrow::array::{Array, ArrayRef, AsArray, StringArray};
 use arrow::compute::{cast, concat_batches};
-use arrow::datatypes::{DataType, Int64Type};
+use arrow::datatypes::{DataType, Decimal128Type, Int64Type};
 use arrow::record_batch::RecordBatch;
 use cartulaire_bridge::{to_array, to_frame};
 use chrono::NaiveDate;
@@ -14,11 +16,12 @@ use polars::prelude::{
     Column, DataFrame, DataType as PolarsType, Expr, IntoLazy, JoinArgs, JoinType, col, len, lit,
 };
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 /// The filled cells of a dataset.
 pub struct Aggregated {
-    /// Value of each crossing of the finest codes.
-    pub inner: BTreeMap<Vec<String>, u64>,
+    /// Figures of each crossing of the finest codes.
+    pub inner: BTreeMap<Vec<String>, Figures>,
     /// Records that made them.
     pub counts: Counts,
     /// Snapshots that hold these.
@@ -41,7 +44,7 @@ pub fn aggregate(store: &Store, dataset: &Dataset, date: NaiveDate) -> Result<Ag
         current.retain(|s| Some(&s.annee_scolaire) == last.as_ref());
     }
     let total: u64 = all.iter().map(|s| s.rows.unsigned_abs()).sum();
-    let mut cells: BTreeMap<Vec<String>, u64> = BTreeMap::new();
+    let mut cells = Cells::default();
     let mut counted = 0;
     // A later delivery of the same record replaces it, and keys belong to their sender: records of
     // one sender and school year are seen together.
@@ -55,7 +58,7 @@ pub fn aggregate(store: &Store, dataset: &Dataset, date: NaiveDate) -> Result<Ag
     let counts = Counts { read: total, accepted: counted, excluded: total - counted, ..Counts::default() };
     let last = |f: fn(&Snapshot) -> &String| current.iter().map(|s| f(s)).max().cloned().unwrap_or_default();
     Ok(Aggregated {
-        inner: cells,
+        inner: cells.finish(dataset)?,
         counts,
         sources: current.iter().map(|s| s.path.clone()).collect(),
         state: last(|s| &s.delivery_date),
@@ -69,7 +72,7 @@ fn reduce(
     (emitter, year): (&str, &str),
     parts: &[&Snapshot],
     date: NaiveDate,
-    cells: &mut BTreeMap<Vec<String>, u64>,
+    cells: &mut Cells,
 ) -> Result<u64> {
     let brought: Vec<&String> = dataset.join.iter().flat_map(|j| &j.columns).collect();
     let mut columns: BTreeSet<&str> = dataset.key.iter().map(String::as_str).collect();
@@ -82,7 +85,8 @@ fn reduce(
     );
     columns.extend(dataset.join.iter().map(|j| j.left.as_str()));
     let filters = dataset.exclude.keys().chain(dataset.only.keys());
-    columns.extend(dataset.measure.column.iter().chain(filters).map(String::as_str));
+    let measured = dataset.measure.column.iter().chain(&dataset.measure.contributor);
+    columns.extend(measured.chain(filters).map(String::as_str));
     // The school year is in the path, not in the file.
     let columns: Vec<&str> = columns.into_iter().filter(|c| *c != "annee_scolaire").collect();
     let Some(frame) = load(store, parts, &columns)? else { return Ok(0) };
@@ -126,15 +130,28 @@ fn reduce(
     let records = records.collect()?;
     let counted = records.height() as u64;
     // Two dimensions may be of one column.
-    let by: BTreeSet<&str> = dataset.dimensions.iter().map(|d| d.column.as_str()).collect();
+    let by: BTreeSet<&str> = dataset
+        .dimensions
+        .iter()
+        .map(|d| &d.column)
+        .chain(&dataset.measure.contributor)
+        .map(String::as_str)
+        .collect();
     let by: Vec<Expr> = by.into_iter().map(col).collect();
-    let value = match (dataset.measure.kind, &dataset.measure.column) {
-        (MeasureKind::Sum, Some(column)) => col(column.as_str()).sum(),
-        _ => len() * lit(1_i64),
+    let value = match &dataset.measure.column {
+        Some(column) => col(column.as_str()).cast(PolarsType::Int64).sum(),
+        None => len() * lit(1_i64),
     };
     let values = records.lazy().group_by_stable(&by).agg([value.alias("_value")]).collect()?;
-    add(&values, dataset, cells)?;
+    cells.add(&values, dataset, emitter)?;
     Ok(counted)
+}
+
+/// Cells being filled: by record, or by contributor where the measure names them.
+#[derive(Default)]
+struct Cells {
+    plain: BTreeMap<Vec<String>, Figures>,
+    persons: Contributors,
 }
 
 /// Chosen columns of several snapshots, dates as text.
@@ -149,36 +166,60 @@ fn load(store: &Store, parts: &[&Snapshot], columns: &[&str]) -> Result<Option<D
     let all = concat_batches(&schema, &batches)?;
     let fields = schema.fields().iter().zip(all.columns());
     let texts = fields.map(|(f, a)| {
-        let array = if f.data_type() == &DataType::Date32 { cast(a, &DataType::Utf8)? } else { a.clone() };
+        let array: ArrayRef = match f.data_type() {
+            DataType::Date32 => cast(a, &DataType::Utf8)?,
+            // In units of the last decimal.
+            DataType::Decimal128(..) => {
+                Arc::new(a.as_primitive::<Decimal128Type>().try_unary::<_, Int64Type, Error>(|v| {
+                    i64::try_from(v).map_err(|_| Error::Corrupt(format!("{} : montant trop grand", f.name())))
+                })?)
+            }
+            _ => a.clone(),
+        };
         Ok((f.name().clone(), array))
     });
     let batch = RecordBatch::try_from_iter(texts.collect::<Result<Vec<(String, ArrayRef)>>>()?)?;
     Ok(Some(to_frame(&batch)?))
 }
 
-fn add(frame: &DataFrame, dataset: &Dataset, cells: &mut BTreeMap<Vec<String>, u64>) -> Result<()> {
-    let array = |name: &str, kind: &DataType| -> Result<ArrayRef> {
-        let column: &Column = frame.column(name)?;
-        Ok(cast(&to_array(column.as_materialized_series())?, kind)?)
-    };
-    let dimensions: Vec<ArrayRef> =
-        dataset.dimensions.iter().map(|d| array(&d.column, &DataType::Utf8)).collect::<Result<_>>()?;
-    let dimensions: Vec<&StringArray> = dimensions.iter().map(|d| d.as_string()).collect();
-    let values = array("_value", &DataType::Int64)?;
-    let values = values.as_primitive::<Int64Type>();
-    for row in 0..values.len() {
-        let code = |(array, d): (&&StringArray, &Dimension)| match array.is_valid(row) {
-            true => safe_code(first(array.value(row), d.prefix)),
-            false => "_Z".into(),
+impl Cells {
+    fn add(&mut self, frame: &DataFrame, dataset: &Dataset, emitter: &str) -> Result<()> {
+        let array = |name: &str, kind: &DataType| -> Result<ArrayRef> {
+            let column: &Column = frame.column(name)?;
+            Ok(cast(&to_array(column.as_materialized_series())?, kind)?)
         };
-        let codes: Vec<String> = dimensions.iter().zip(&dataset.dimensions).map(code).collect();
-        let value = u64::try_from(values.value(row))
-            .map_err(|_| Error::Corrupt(format!("jeu {} : valeur négative", dataset.name)))?;
-        if value > 0 {
-            *cells.entry(codes).or_default() += value;
+        let dimensions: Vec<ArrayRef> =
+            dataset.dimensions.iter().map(|d| array(&d.column, &DataType::Utf8)).collect::<Result<_>>()?;
+        let dimensions: Vec<&StringArray> = dimensions.iter().map(|d| d.as_string()).collect();
+        let contributor = &dataset.measure.contributor;
+        let contributor = contributor.as_ref().map(|c| array(c, &DataType::Utf8)).transpose()?;
+        let contributor: Option<&StringArray> = contributor.as_ref().map(|c| c.as_string());
+        let values = array("_value", &DataType::Int64)?;
+        let values = values.as_primitive::<Int64Type>();
+        for row in 0..values.len() {
+            let code = |(array, d): (&&StringArray, &Dimension)| match array.is_valid(row) {
+                true => safe_code(first(array.value(row), d.prefix)),
+                false => "_Z".into(),
+            };
+            let codes: Vec<String> = dimensions.iter().zip(&dataset.dimensions).map(code).collect();
+            let value = values.value(row);
+            if let Some(who) = contributor {
+                let who = who.is_valid(row).then(|| who.value(row));
+                self.persons.add(codes, (emitter, who), value);
+                continue;
+            }
+            let value = u64::try_from(value)
+                .map_err(|_| Error::Corrupt(format!("jeu {} : valeur négative", dataset.name)))?;
+            if value > 0 {
+                self.plain.entry(codes).or_default().add(Figures::value(value));
+            }
         }
+        Ok(())
     }
-    Ok(())
+
+    fn finish(self, dataset: &Dataset) -> Result<BTreeMap<Vec<String>, Figures>> {
+        if dataset.measure.contributor.is_some() { self.persons.finish(dataset) } else { Ok(self.plain) }
+    }
 }
 
 /// The first characters of a code.

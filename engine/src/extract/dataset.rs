@@ -1,5 +1,6 @@
 //! A dataset is data: one TOML file says what is counted, along which dimensions, how protected.
 
+use super::measure::{Figure, Measure};
 use super::metadata::Metadata;
 use super::terms::{Terms, faults_of};
 use crate::contract::{ColumnType, Contract, Personal, fault_at, toml_file};
@@ -33,6 +34,8 @@ pub struct Dataset {
     pub only: BTreeMap<String, Vec<String>>,
     /// What is counted.
     pub measure: Measure,
+    /// Decimals of the column that is summed.
+    pub scale: u32,
     /// How persons are protected; none where nobody is counted.
     pub protection: Option<Protection>,
     /// Rows of persons leave, and not their numbers.
@@ -88,37 +91,6 @@ pub struct Dimension {
     pub ordered: bool,
 }
 
-/// What is counted.
-#[derive(Debug, Clone, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Measure {
-    /// Published name.
-    pub name: String,
-    /// Title.
-    pub title: String,
-    /// Records, or the sum of a column.
-    pub kind: MeasureKind,
-    /// The column that is summed.
-    pub column: Option<String>,
-}
-
-impl Measure {
-    /// Of microdata: how many rows are alike.
-    fn rows() -> Self {
-        Measure { name: "lignes".into(), title: "Lignes".into(), kind: MeasureKind::Count, column: None }
-    }
-}
-
-/// How a measure is made.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum MeasureKind {
-    /// Number of records.
-    Count,
-    /// Sum of a column.
-    Sum,
-}
-
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct DatasetFile {
@@ -126,7 +98,7 @@ struct DatasetFile {
     join: Option<Join>,
     #[serde(default)]
     dimension: Vec<Dimension>,
-    measure: Option<Measure>,
+    measure: Option<Spanned<Measure>>,
     protection: Option<Protection>,
     microdata: Option<Terms>,
     #[serde(default)]
@@ -172,6 +144,10 @@ pub struct Protection {
     /// Every masked cell stays unknown by this much.
     #[serde(default = "width")]
     width: u32,
+    /// Of a sum: a cell whose greatest contributor holds more than this share (%) is masked.
+    dominance: Option<u32>,
+    /// Of a sum: so is a cell whose second contributor can know the greatest within this many %.
+    p_percent: Option<u32>,
     /// Sensitive columns that this policy allows as dimensions; each must be among `attributes`.
     #[serde(default)]
     sensitive: Vec<String>,
@@ -200,6 +176,10 @@ pub enum Conflict {
     KeepMasks,
 }
 
+/// What is asked of sums when the policy does not say (INSEE, secret statistique sur les tableaux).
+const DOMINANCE: u32 = 85;
+const P_PERCENT: u32 = 10;
+
 fn width() -> u32 {
     2
 }
@@ -221,8 +201,8 @@ impl Protection {
             since: self.since.clone().unwrap_or_default(),
             threshold,
             width: self.width,
-            dominance: None,
-            p_percent: None,
+            dominance: Some(self.dominance.unwrap_or(DOMINANCE)),
+            p_percent: Some(self.p_percent.unwrap_or(P_PERCENT)),
             attributes: self.attributes.clone(),
             zeros: self.zeros,
             insiders: self.insiders,
@@ -250,7 +230,7 @@ impl Dataset {
     /// Every fault with its place.
     pub fn load(file: &str, text: &str, contracts: &[Contract]) -> Result<Self> {
         let raw: DatasetFile = toml_file(file, text)?;
-        let measure = raw.measure.clone().unwrap_or_else(Measure::rows);
+        let measure = raw.measure.as_ref().map_or_else(Measure::rows, |m| m.get_ref().clone());
         let mut faults: Vec<ConfigFault> = Vec::new();
         let at = raw.dataset.name.span().start;
         let mut fault = |at: usize, message: String| faults.push(fault_at(file, text, at, message));
@@ -293,13 +273,14 @@ impl Dataset {
         measure
             .column
             .iter()
+            .chain(&measure.contributor)
             .chain(raw.dataset.exclude.keys())
             .chain(raw.dataset.only.keys())
             .for_each(|c| need(own, c));
         // A column that is brought comes from the other table, whatever its name is in this one.
         let tables_of = |column: &String| if brought.contains(column) { [other, None] } else { [own, None] };
-        let published: Vec<&str> =
-            raw.dimension.iter().map(|d| d.name.as_str()).chain([measure.name.as_str()]).collect();
+        let figures = measure.figures(&raw.dimension).into_iter().map(|f| f.name);
+        let published: Vec<&str> = raw.dimension.iter().map(|d| d.name.as_str()).chain(figures).collect();
         for (i, name) in published.iter().enumerate() {
             if published.iter().take(i).any(|n| n == name) || name.is_empty() {
                 fault(at, format!("« {name} » nomme deux colonnes publiées, ou aucune"));
@@ -345,11 +326,10 @@ impl Dataset {
                 fault(at, format!("« {} » : coarser nomme la dimension écrite juste avant", d.name));
             }
         }
-        if let Some(column) = &measure.column {
-            let spec = own.and_then(|c| c.columns.get(c.column(column)?));
-            if spec.is_some_and(|s| s.kind != ColumnType::Integer) {
-                fault(at, format!("« {column} » n'est pas un entier : elle ne peut pas être sommée"));
-            }
+        if let Some(own) = own {
+            let faults = measure.faults(own, &raw.dimension, raw.protection.as_ref());
+            let at = raw.measure.as_ref().map_or(at, |m| m.span().start);
+            faults.into_iter().for_each(|text| fault(at, text));
         }
         let unique =
             |c: &Contract, column: &str| c.key.len() == 1 && c.key.first() == c.column(column).as_ref();
@@ -366,9 +346,6 @@ impl Dataset {
         }
         if raw.join.is_some() && other.is_none() {
             fault(at, "aucun contrat ne décrit la table jointe".into());
-        }
-        if (measure.kind == MeasureKind::Sum) != measure.column.is_some() {
-            fault(at, "la mesure « sum » somme sa colonne « column », la mesure « count » n'en a pas".into());
         }
         let reference = raw.dataset.reference.as_ref().and_then(|r| {
             let found = reference(r.get_ref());
@@ -414,9 +391,6 @@ impl Dataset {
                     format!("« {name} » n'est pas une dimension de ce jeu"),
                 );
             }
-            if measure.kind == MeasureKind::Sum {
-                fault(protection.threshold.span().start, "le seuil porte sur un nombre d'enregistrements : une somme ne dit pas combien de personnes la font ; prenez la mesure « count »".into());
-            }
         } else if raw.microdata.is_none()
             && [own, other]
                 .into_iter()
@@ -440,6 +414,7 @@ impl Dataset {
             dimensions: raw.dimension,
             exclude: raw.dataset.exclude,
             only: raw.dataset.only,
+            scale: measure.scale(own),
             measure,
             microdata: raw.microdata,
             population: raw.dataset.population.unwrap_or_else(|| own.name.clone()),
@@ -469,6 +444,11 @@ impl Dataset {
             }
         }
         chains
+    }
+
+    /// Published columns of figures.
+    pub fn figures(&self) -> Vec<Figure<'_>> {
+        self.measure.figures(&self.dimensions)
     }
 
     /// Names of all dimensions, in published order.
@@ -571,7 +551,7 @@ threshold = 5
         };
         let found: Vec<(usize, bool)> =
             faults.iter().map(|f| (f.line, f.message.contains("une somme ne dit pas"))).collect();
-        assert_eq!(found, [(25, true)]);
+        assert_eq!(found, [(18, true)]);
     }
 
     #[test]

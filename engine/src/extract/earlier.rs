@@ -35,10 +35,36 @@ pub fn earlier(store: &Store, dataset: &Dataset, population: &str) -> Result<Vec
         }
         let table = published_csv::read(&folder)?;
         let measures: Vec<&str> =
-            table.measures.iter().filter(|m| m.additive).map(|m| m.name.as_str()).collect();
+            table.measures.iter().filter(|m| m.additive && m.persons).map(|m| m.name.as_str()).collect();
         found.extend(measures.iter().filter_map(|m| table.release(m, population, &state)));
     }
     Ok(found)
+}
+
+/// Refuses amounts of persons of whom amounts were published already: the difference of two sums may be what
+/// one person makes, and nobody proved that it is not. The same file once more says nothing more.
+///
+/// # Errors
+/// [`Error::Refused`] `AMOUNTS_REPEATED`.
+pub fn amounts_once(store: &Store, population: &str, digest: &str) -> Result<()> {
+    for row in store.ledger.publications()?.into_iter().filter(|p| p.digest != digest) {
+        let folder = store.path(&row.path);
+        let found = described(&folder)?;
+        if found.microdata || found.population != population {
+            continue;
+        }
+        if published_csv::read(&folder)?.measures.iter().any(|m| m.additive && !m.persons) {
+            return Err(Error::Refused {
+                code: "AMOUNTS_REPEATED",
+                message: format!(
+                    "« {} » a publié des montants de la même population : la différence de deux sommes peut être ce qu'une \
+                     seule personne apporte ; les montants d'une année ne partent qu'une fois (reference les fixe à une date)",
+                    row.path
+                ),
+            });
+        }
+    }
+    Ok(())
 }
 
 /// Refuses rows of persons of whom anything else was published, in whatever year and under whatever name of

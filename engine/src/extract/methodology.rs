@@ -20,6 +20,7 @@ pub fn page(dataset: &Dataset, edition: &Edition<'_>, policy: Option<&Policy>, f
         return out;
     };
     out.push_str(&rules(edition.population, policy));
+    out.push_str(&figures(dataset, policy));
     out.push_str(&loss(found));
     out.push_str(&individualisation(policy, found));
     out.push_str(&correlation(edition.population, policy, &found.links));
@@ -68,6 +69,27 @@ fn rules(population: &str, policy: &Policy) -> String {
         "\nLa preuve est un certificat : pour chaque cellule masquée, deux tableaux d'entiers qui s'accordent avec tous les \
          chiffres publiés. Il est vérifié par des additions, sur les fichiers relus, avant que rien ne parte ; il n'est pas publié.\n\n",
     );
+    out
+}
+
+/// What sums, means and rates add to the rules.
+fn figures(dataset: &Dataset, policy: &Policy) -> String {
+    let mut out = String::new();
+    if dataset.measure.amounts() {
+        out.push_str(&format!(
+            "Les montants sont arrondis à l'unité, personne par personne, et masqués partout où l'effectif l'est. L'est \
+             aussi celui d'une cellule dont une personne apporte plus de {} %, ou dont la deuxième pourrait connaître l'apport de la \
+             première à {} % près. D'autres le sont pour que ceux-là ne se \
+             recalculent pas ; le même certificat le prouve.\n\n",
+            policy.dominance.unwrap_or(100),
+            policy.p_percent.unwrap_or(0)
+        ));
+    }
+    if dataset.figures().iter().any(|f| !f.unit.additive()) {
+        out.push_str(
+            "Moyennes et taux sont calculés à partir des seuls chiffres publiés : ils ne disent rien qu'un lecteur ne puisse calculer.\n\n",
+        );
+    }
     out
 }
 

@@ -3,6 +3,7 @@
 use super::aggregate::Aggregated;
 use super::dataset::{Dataset, Dimension};
 use super::publish::{self, Edition};
+use super::table::Figures;
 use super::terms::Terms;
 use super::{Extracted, earlier, methodology};
 use crate::disclosure::microdata::criteria::{CROSSED, individualisation, inference};
@@ -111,16 +112,16 @@ pub fn build(
 }
 
 /// One column of the rows.
-fn coded<'a>(dimension: &'a Dimension, place: usize, inner: &BTreeMap<Vec<String>, u64>) -> Coded<'a> {
+fn coded<'a>(dimension: &'a Dimension, place: usize, inner: &BTreeMap<Vec<String>, Figures>) -> Coded<'a> {
     let of = |codes: &'_ Vec<String>| codes.get(place).cloned().unwrap_or_default();
     let mut values: Vec<String> = inner.keys().map(of).collect();
     values.sort_by(|a, b| microdata::order(a).cmp(&microdata::order(b)));
     values.dedup();
     let numbers: BTreeMap<&String, u32> = values.iter().zip(0..).collect();
     let number = |codes: &Vec<String>| codes.get(place).and_then(|v| numbers.get(v)).copied().unwrap_or(0);
-    let rows = inner
-        .iter()
-        .flat_map(|(codes, n)| std::iter::repeat_n(number(codes), usize::try_from(*n).unwrap_or(usize::MAX)));
+    let rows = inner.iter().flat_map(|(codes, n)| {
+        std::iter::repeat_n(number(codes), usize::try_from(n.value).unwrap_or(usize::MAX))
+    });
     Coded { dimension, codes: rows.collect(), values: values.clone() }
 }
 

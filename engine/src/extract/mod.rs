@@ -2,14 +2,17 @@
 
 mod aggregate;
 mod catalogue;
+mod contributors;
 mod dataset;
 mod earlier;
+mod measure;
 mod metadata;
 mod methodology;
 mod microdata;
 mod preview;
 mod protect;
 mod publish;
+mod shown;
 mod table;
 mod terms;
 
@@ -89,9 +92,11 @@ pub fn build(
     let mut before = Vec::new();
     let protected = match dataset.protection.as_ref().filter(|_| !cube.cells.is_empty()) {
         Some(protection) => {
-            let tables = protect::tables(dataset, &counted.inner)?;
             before = earlier::earlier(store, dataset, &population)?;
-            Some(with_earlier(store, dataset, protection, &edition, tables, &before)?)
+            let policy = protection.policy();
+            let tables = protect::tables(dataset, &counted.inner)?;
+            let alone = protect::protect(&policy, tables, protect::amounts(dataset, &counted.inner)?)?;
+            Some(with_earlier(store, dataset, protection, &edition, alone, &before)?)
         }
         None => None,
     };
@@ -100,10 +105,13 @@ pub fn build(
     }
     let written = publish::write_data(dataset, &cube, &edition, folder)?;
     let certificate = protect::prove(dataset, protected.as_ref(), &written)?;
+    if dataset.measure.amounts() {
+        earlier::amounts_once(store, &population, &written.digest.to_string())?;
+    }
     let measured = measured(dataset, &written, &before);
     let pages = publish::pages(dataset, &cube, &edition, &measured);
     publish::write_companions(dataset, &edition, pages, folder)?;
-    let masked = cube.cells.iter().filter(|c| c.masked).count();
+    let masked = cube.cells.iter().filter(|c| c.masked || c.amount_masked).count();
     Ok(Extracted {
         package: folder.to_path_buf(),
         data_digest: written.digest.to_string(),
@@ -122,17 +130,16 @@ fn measured(dataset: &Dataset, written: &PublishedTable, before: &[Release]) -> 
     found.map(|m| criteria(&written.keys, m, threshold, &names, before)).unwrap_or_default()
 }
 
-/// Protects a table, then looks at it together with everything published of its population.
+/// Looks at a protected table together with everything published of its population.
 fn with_earlier(
     store: &Store,
     dataset: &Dataset,
     protection: &Protection,
     edition: &Edition<'_>,
-    tables: Tables,
+    alone: Protected,
     earlier: &[Release],
 ) -> Result<Protected> {
     let (policy, limits) = (protection.policy(), Limits::default());
-    let alone = protect::protect(&policy, tables)?;
     let name = format!("{} {}", dataset.name, edition.version);
     let candidate = Candidate {
         name: &name,
@@ -149,7 +156,7 @@ fn with_earlier(
     if protection.conflict == Conflict::KeepMasks
         && let Some(suppression) = settle(&candidate, &policy, earlier, &limits)?
     {
-        return Ok(Protected::of(&policy, alone.tables, suppression));
+        return alone.with(&policy, suppression);
     }
     let again = at_earlier_state(store, dataset, edition, earlier)?;
     let reference = again.as_ref().map(|(state, tables)| Candidate { state, tables, ..candidate });

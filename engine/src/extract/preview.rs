@@ -2,6 +2,7 @@
 //! published files hold and nothing else.
 
 use super::dataset::Dataset;
+use super::shown::{Shown, column};
 use super::table::{Cell, Cube, TOTAL};
 use crate::disclosure::criteria::Criteria;
 use crate::french::{count, percent, thousands};
@@ -26,7 +27,7 @@ pub fn page(dataset: &Dataset, version: &str, cube: &Cube, criteria: Option<&Cri
         escape(&dataset.description),
         escape(version)
     );
-    let masked = cube.cells.iter().filter(|c| c.masked).count();
+    let masked = cube.cells.iter().filter(|c| c.masked || c.amount_masked).count();
     out.push_str("<div class=\"cards\">\n");
     out.push_str(&card(&thousands(cube.cells.len() as u64), "cellules"));
     out.push_str(&card(
@@ -102,11 +103,11 @@ fn chart(title: &str, cube: &Cube, column: usize) -> String {
     };
     let mut bars: Vec<&Cell> = cube.cells.iter().filter(own).collect();
     bars.sort_by_key(|c| {
-        (c.masked, std::cmp::Reverse(if c.masked { 0 } else { c.value }), c.codes.get(column))
+        (c.masked, std::cmp::Reverse(if c.masked { 0 } else { c.figures.value }), c.codes.get(column))
     });
     let (all, shown) = (bars.len(), bars.len().min(BARS));
     bars.truncate(BARS);
-    let most = bars.iter().filter(|c| !c.masked).map(|c| c.value).max().unwrap_or(0).max(1);
+    let most = bars.iter().filter(|c| !c.masked).map(|c| c.figures.value).max().unwrap_or(0).max(1);
     let title = escape(title);
     let mut out = format!("<h2>{title}</h2>\n");
     if all > shown {
@@ -122,7 +123,10 @@ fn chart(title: &str, cube: &Cube, column: usize) -> String {
         let (width, fill, figure) = if cell.masked {
             (40, format!("url(#h{column})"), "masqué".to_owned())
         } else {
-            ((cell.value.saturating_mul(480) / most).max(1), "#000091".to_owned(), thousands(cell.value))
+            {
+                let value = cell.figures.value;
+                ((value.saturating_mul(480) / most).max(1), "#000091".to_owned(), thousands(value))
+            }
         };
         out.push_str(&format!(
             "<text x=\"200\" y=\"{}\" text-anchor=\"end\">{code}</text><rect x=\"206\" y=\"{y}\" width=\"{width}\" height=\"18\" fill=\"{fill}\"/>\
@@ -148,18 +152,27 @@ fn rows(dataset: &Dataset, cube: &Cube) -> String {
     for dimension in &dataset.dimensions {
         out.push_str(&format!("<th>{}</th>", escape(&dimension.title)));
     }
-    out.push_str(&format!("<th class=\"n\">{}</th></tr>\n", escape(&dataset.measure.title)));
-    for cell in cube.cells.iter().take(ROWS) {
+    let figures = dataset.figures();
+    for figure in &figures {
+        out.push_str(&format!("<th class=\"n\">{}</th>", escape(figure.title)));
+    }
+    out.push_str("</tr>\n");
+    let columns: Vec<Vec<Shown>> = figures.iter().map(|f| column(cube, *f)).collect();
+    for (row, cell) in cube.cells.iter().enumerate().take(ROWS) {
         out.push_str("<tr>");
         for code in &cell.codes {
             let shown = if code == TOTAL { "Total".to_owned() } else { escape(code) };
             out.push_str(&format!("<td>{shown}</td>"));
         }
-        if cell.masked {
-            out.push_str("<td class=\"c\">masqué</td></tr>\n");
-        } else {
-            out.push_str(&format!("<td class=\"n\">{}</td></tr>\n", thousands(cell.value)));
+        for shown in columns.iter().filter_map(|c| c.get(row)) {
+            out.push_str(&match shown {
+                Shown::Whole(v) => format!("<td class=\"n\">{}</td>", thousands(*v)),
+                Shown::Hundredths(_) => format!("<td class=\"n\">{}</td>", shown.text().replace('.', ",")),
+                Shown::Masked => "<td class=\"c\">masqué</td>".to_owned(),
+                Shown::Missing => "<td class=\"n\">–</td>".to_owned(),
+            });
         }
+        out.push_str("</tr>\n");
     }
     out.push_str("</table>\n");
     out

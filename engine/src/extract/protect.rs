@@ -1,10 +1,10 @@
 //! From the cells of a dataset to what may leave: what to mask, and the proof that it is enough.
 
 use super::dataset::{Dataset, Protection};
-use super::table::Cube;
+use super::table::{Cube, Figures};
 use crate::disclosure::certificate::Certificate;
 use crate::disclosure::certify;
-use crate::disclosure::policy::{Insiders, Policy, Zeros};
+use crate::disclosure::policy::{Insiders, Policy, Requirement, Zeros};
 use crate::disclosure::proof_file::{ProofFile, Proven};
 use crate::disclosure::published_csv::PublishedTable;
 use crate::disclosure::release::Key;
@@ -21,16 +21,21 @@ pub struct Protected {
     /// What is masked.
     pub suppression: Suppression,
     certificate: Certificate,
+    /// What these persons make together; masked in the same cells.
+    amounts: Option<Box<Protected>>,
 }
 
 /// Combinations that a dataset may list with their zeros.
 const DENSE_MAX: usize = 2_000_000;
 
+/// Amount of a cell, so that no addition of the audit overflows.
+const LARGEST: i64 = 1_000_000_000_000;
+
 /// Where zeros may be masked, they are cells like the others: every combination is listed.
 ///
 /// # Errors
 /// [`Error::Refused`] when they are too many.
-pub fn with_zeros(dataset: &Dataset, inner: &mut BTreeMap<Vec<String>, u64>) -> Result<()> {
+pub fn with_zeros(dataset: &Dataset, inner: &mut BTreeMap<Vec<String>, Figures>) -> Result<()> {
     if dataset.protection.as_ref().is_none_or(|p| p.policy().zeros == Zeros::Published) || inner.is_empty() {
         return Ok(());
     }
@@ -70,33 +75,57 @@ pub fn with_zeros(dataset: &Dataset, inner: &mut BTreeMap<Vec<String>, u64>) -> 
     Ok(())
 }
 
-/// Builds the system of cells of a dataset.
+/// Builds the system of cells of a dataset: its persons.
 ///
 /// # Errors
 /// [`Error::Refused`] `HIERARCHY` when a code comes under two others.
-pub fn tables(dataset: &Dataset, inner: &BTreeMap<Vec<String>, u64>) -> Result<Tables> {
+pub fn tables(dataset: &Dataset, inner: &BTreeMap<Vec<String>, Figures>) -> Result<Tables> {
+    built(dataset, inner, true)
+}
+
+/// The same cells with what persons make together, where the dataset publishes it.
+///
+/// # Errors
+/// As [`tables`].
+pub fn amounts(dataset: &Dataset, inner: &BTreeMap<Vec<String>, Figures>) -> Result<Option<Tables>> {
+    dataset.measure.amounts().then(|| built(dataset, inner, false)).transpose()
+}
+
+fn built(dataset: &Dataset, inner: &BTreeMap<Vec<String>, Figures>, persons: bool) -> Result<Tables> {
     let names = dataset.dimension_names();
     let chains = dataset.chains();
     let dimensions: Vec<Dimension> =
         chains.iter().map(|chain| dimension(&names, chain, inner)).collect::<Result<_>>()?;
     let nodes: Vec<BTreeMap<&str, u32>> = dimensions.iter().map(Dimension::nodes).collect();
     let mut records = Vec::with_capacity(inner.len());
-    for (codes, value) in inner {
+    for (codes, figures) in inner {
         let leaf = |(chain, nodes): (&Vec<usize>, &BTreeMap<&str, u32>)| {
             nodes.get(codes.get(*chain.last()?)?.as_str()).copied()
         };
         let leaves: Option<Vec<u32>> = chains.iter().zip(&nodes).map(leaf).collect();
-        let people = u32::try_from(*value).ok();
-        let (Some(leaves), Some(people)) = (leaves, people) else {
-            return Err(Error::Corrupt(format!("jeu {} : cellule hors de ses dimensions", dataset.name)));
+        let record = leaves.and_then(|leaves| match persons {
+            true => Some(Record::count(leaves, u32::try_from(figures.value).ok()?)),
+            false => Some(Record {
+                leaves,
+                value: i64::try_from(figures.sum).ok().filter(|v| *v <= LARGEST)?,
+                contributors: figures.value,
+                first: i64::try_from(figures.first).ok()?,
+                second: i64::try_from(figures.second).ok()?,
+            }),
+        });
+        let Some(record) = record else {
+            return Err(Error::Refused {
+                code: "FIGURE_TOO_LARGE",
+                message: format!("jeu {} : un chiffre est trop grand pour être protégé", dataset.name),
+            });
         };
-        records.push(Record::count(leaves, people));
+        records.push(record);
     }
     drop(nodes);
-    Tables::build(vec![Spec { dimensions, records, published: None }], true)
+    Tables::build(vec![Spec { dimensions, records, published: None }], persons)
 }
 
-fn dimension(names: &[&str], chain: &[usize], inner: &BTreeMap<Vec<String>, u64>) -> Result<Dimension> {
+fn dimension(names: &[&str], chain: &[usize], inner: &BTreeMap<Vec<String>, Figures>) -> Result<Dimension> {
     let levels: Vec<&str> = chain.iter().filter_map(|c| names.get(*c).copied()).collect();
     let code = |codes: &'_ Vec<String>, c: usize| codes.get(c).cloned().unwrap_or_default();
     let (name, [column]) = (levels.last().copied().unwrap_or_default(), chain) else {
@@ -121,45 +150,88 @@ fn dimension(names: &[&str], chain: &[usize], inner: &BTreeMap<Vec<String>, u64>
     Ok(Dimension::flat(name, inner.keys().map(|codes| code(codes, *column)).collect::<BTreeSet<_>>()))
 }
 
-/// Chooses what to mask and proves it.
+/// Chooses what to mask and proves it. Where persons are masked, so are their `amounts`, from which their
+/// number could be guessed.
 ///
 /// # Errors
 /// [`Error::Refused`] `DISCLOSURE_AUDIT` when a cell cannot be protected.
-pub fn protect(policy: &Policy, tables: Tables) -> Result<Protected> {
-    let suppression = suppress(&tables, policy, &Imposed::default())?;
-    if !suppression.unprotected.is_empty() {
-        return Err(Error::Refused {
-            code: "DISCLOSURE_AUDIT",
-            message: format!(
-                "{} à partir de ce qui serait publié ; rien n'est publié : publiez moins de croisements, ou un niveau plus large",
-                count(
-                    suppression.unprotected.len() as u64,
-                    "cellule masquée pourrait être déduite",
-                    "cellules masquées pourraient être déduites"
-                )
-            ),
-        });
+pub fn protect(policy: &Policy, tables: Tables, amounts: Option<Tables>) -> Result<Protected> {
+    let persons = safe(suppress(&tables, policy, &Imposed::default())?)?;
+    Protected::of(policy, tables, persons, amounts)
+}
+
+/// Cells that must be masked, of amounts: each stays in doubt.
+fn as_masked(policy: &Policy, amounts: &Tables, masked: &[bool]) -> Imposed {
+    let width = i64::from(policy.width);
+    let cells = (0_u32..).zip(&amounts.cells).zip(masked).filter(|(_, masked)| **masked);
+    let required = cells.map(|((cell, c), _)| Requirement {
+        cell,
+        at_least: c.value.saturating_add(width),
+        at_most: c.value,
+    });
+    Imposed { required: required.collect(), ..Imposed::default() }
+}
+
+fn safe(suppression: Suppression) -> Result<Suppression> {
+    if suppression.unprotected.is_empty() {
+        return Ok(suppression);
     }
-    Ok(Protected::of(policy, tables, suppression))
+    Err(Error::Refused {
+        code: "DISCLOSURE_AUDIT",
+        message: format!(
+            "{} à partir de ce qui serait publié ; rien n'est publié : publiez moins de croisements, ou un niveau plus large",
+            count(
+                suppression.unprotected.len() as u64,
+                "cellule masquée pourrait être déduite",
+                "cellules masquées pourraient être déduites"
+            )
+        ),
+    })
 }
 
 impl Protected {
-    /// With its proof.
-    pub fn of(policy: &Policy, tables: Tables, suppression: Suppression) -> Self {
+    /// With its proof, and that of its amounts.
+    fn of(
+        policy: &Policy,
+        tables: Tables,
+        suppression: Suppression,
+        amounts: Option<Tables>,
+    ) -> Result<Self> {
         let published = tables.published(&suppression.masked, policy.floor(&tables));
         let certificate = certify(&tables, &suppression, &published);
-        Protected { tables, suppression, certificate }
+        let amounts = match amounts {
+            None => None,
+            Some(sums) => {
+                let imposed = as_masked(policy, &sums, &suppression.masked);
+                let chosen = safe(suppress(&sums, policy, &imposed)?)?;
+                Some(Box::new(Protected::of(policy, sums, chosen, None)?))
+            }
+        };
+        Ok(Protected { tables, suppression, certificate, amounts })
+    }
+
+    /// With other masks than it was made with, chosen together with earlier publications.
+    ///
+    /// # Errors
+    /// [`Error::Refused`] when its amounts cannot follow.
+    pub fn with(self, policy: &Policy, suppression: Suppression) -> Result<Self> {
+        Protected::of(policy, self.tables, suppression, self.amounts.map(|a| a.tables))
     }
 
     /// Marks the masked cells of the published table.
     pub fn mask(&self, cube: &mut Cube, names: &[&str]) {
-        let masked: BTreeSet<Key> = (0_u32..)
-            .zip(&self.suppression.masked)
-            .filter(|(_, masked)| **masked)
-            .map(|(cell, _)| self.tables.key(cell))
-            .collect();
-        let keys: Vec<bool> = cube.cells.iter().map(|c| masked.contains(&cube.key(c, names))).collect();
-        cube.cells.iter_mut().zip(keys).for_each(|(cell, masked)| cell.masked = masked);
+        let persons = self.masked();
+        let amounts = self.amounts.as_ref().map(|a| a.masked()).unwrap_or_default();
+        let keys: Vec<Key> = cube.cells.iter().map(|c| cube.key(c, names)).collect();
+        for (cell, key) in cube.cells.iter_mut().zip(keys) {
+            cell.masked = persons.contains(&key);
+            cell.amount_masked = amounts.contains(&key);
+        }
+    }
+
+    fn masked(&self) -> BTreeSet<Key> {
+        let cells = (0_u32..).zip(&self.suppression.masked).filter(|(_, masked)| **masked);
+        cells.map(|(cell, _)| self.tables.key(cell)).collect()
     }
 }
 
@@ -174,10 +246,14 @@ pub fn prove(
     written: &PublishedTable,
 ) -> Result<ProofFile> {
     let policy = dataset.protection.as_ref().map_or_else(nobody, Protection::policy);
-    let proven: Vec<Proven<'_>> = protected
+    let systems = protected.iter().flat_map(|p| [Some(*p), p.amounts.as_deref()]).flatten();
+    let figures = dataset.figures();
+    let proven: Vec<Proven<'_>> = figures
         .iter()
-        .map(|p| Proven {
-            measure: &dataset.measure.name,
+        .filter(|f| f.unit.additive())
+        .zip(systems)
+        .map(|(figure, p)| Proven {
+            measure: figure.name,
             tables: &p.tables,
             suppression: &p.suppression,
             certificate: &p.certificate,

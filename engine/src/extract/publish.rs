@@ -3,6 +3,8 @@
 
 use super::catalogue::{self, Distribution, Format};
 use super::dataset::{Dataset, Protection};
+use super::measure::Unit;
+use super::shown::{Shown, column};
 use super::table::Cube;
 use super::{methodology, preview};
 use crate::disclosure::criteria::Criteria;
@@ -10,7 +12,7 @@ use crate::disclosure::published_csv::{self, PublishedTable};
 use crate::domain::Digest;
 use crate::error::{Error, IoContext as _, Result};
 use crate::store::{PartWriter, files};
-use arrow::array::{ArrayRef, Int64Array, StringArray};
+use arrow::array::{Array as _, ArrayRef, Float64Array, Int64Array, StringArray};
 use arrow::datatypes::{DataType, Field, Schema};
 use arrow::record_batch::RecordBatch;
 use serde_json::{Value, json};
@@ -102,10 +104,6 @@ pub fn write_companions(
     files::write_atomic(&folder.join("SHA256SUMS"), text.as_bytes())
 }
 
-fn status_name(dataset: &Dataset) -> String {
-    format!("{}_statut", dataset.measure.name)
-}
-
 fn csv(dataset: &Dataset, cube: &Cube) -> Result<Vec<u8>> {
     let mut writer = csv::WriterBuilder::new()
         .delimiter(b';')
@@ -113,14 +111,15 @@ fn csv(dataset: &Dataset, cube: &Cube) -> Result<Vec<u8>> {
         .from_writer(b"\xEF\xBB\xBF".to_vec());
     let fault = |e: csv::Error| Error::Write(e.to_string());
     let mut header: Vec<String> = dataset.dimension_names().into_iter().map(str::to_owned).collect();
-    header.extend([dataset.measure.name.clone(), status_name(dataset)]);
+    header.extend(dataset.figures().iter().flat_map(|f| [f.name.to_owned(), f.status()]));
     writer.write_record(&header).map_err(fault)?;
-    for cell in &cube.cells {
-        let value = if cell.masked { String::new() } else { cell.value.to_string() };
-        let status = if cell.masked { "C" } else { "F" };
-        writer
-            .write_record(cell.codes.iter().map(String::as_str).chain([value.as_str(), status]))
-            .map_err(fault)?;
+    let columns: Vec<Vec<Shown>> = dataset.figures().into_iter().map(|f| column(cube, f)).collect();
+    for (row, cell) in cube.cells.iter().enumerate() {
+        let mut record = cell.codes.clone();
+        for shown in columns.iter().filter_map(|c| c.get(row)) {
+            record.extend([shown.text(), shown.status().to_owned()]);
+        }
+        writer.write_record(&record).map_err(fault)?;
     }
     writer.into_inner().map_err(|e| Error::Write(e.to_string()))
 }
@@ -128,9 +127,6 @@ fn csv(dataset: &Dataset, cube: &Cube) -> Result<Vec<u8>> {
 fn parquet(dataset: &Dataset, cube: &Cube, path: &Path) -> Result<Digest> {
     let mut fields: Vec<Field> =
         dataset.dimension_names().into_iter().map(|n| Field::new(n, DataType::Utf8, false)).collect();
-    fields.push(Field::new(&dataset.measure.name, DataType::Int64, true));
-    fields.push(Field::new(status_name(dataset), DataType::Utf8, false));
-    let schema = Arc::new(Schema::new(fields));
     let mut columns: Vec<ArrayRef> = (0..dataset.dimensions.len())
         .map(|d| {
             Arc::new(StringArray::from_iter_values(
@@ -138,11 +134,25 @@ fn parquet(dataset: &Dataset, cube: &Cube, path: &Path) -> Result<Digest> {
             )) as ArrayRef
         })
         .collect();
-    let published = |c: &super::table::Cell| (!c.masked).then(|| i64::try_from(c.value).unwrap_or(i64::MAX));
-    columns.push(Arc::new(Int64Array::from_iter(cube.cells.iter().map(published))));
-    columns.push(Arc::new(StringArray::from_iter_values(
-        cube.cells.iter().map(|c| if c.masked { "C" } else { "F" }),
-    )));
+    for figure in dataset.figures() {
+        let shown = column(cube, figure);
+        let values: ArrayRef = if figure.unit.additive() {
+            Arc::new(Int64Array::from_iter(shown.iter().map(|s| match s {
+                Shown::Whole(v) => i64::try_from(*v).ok(),
+                _ => None,
+            })))
+        } else {
+            Arc::new(Float64Array::from_iter(shown.iter().map(|s| match s {
+                Shown::Hundredths(v) => Some(*v as f64 / 100.0),
+                _ => None,
+            })))
+        };
+        fields.push(Field::new(figure.name, values.data_type().clone(), true));
+        fields.push(Field::new(figure.status(), DataType::Utf8, false));
+        columns.push(values);
+        columns.push(Arc::new(StringArray::from_iter_values(shown.iter().map(|s| s.status()))));
+    }
+    let schema = Arc::new(Schema::new(fields));
     let mut writer = PartWriter::create(path, schema.clone())?;
     writer.write(&RecordBatch::try_new(schema, columns)?)?;
     Ok(writer.finish()?.1)
@@ -158,11 +168,21 @@ fn descriptor(dataset: &Dataset, edition: &Edition<'_>, csv: &[u8], parquet_dige
         })
         .collect();
     let zeros = dataset.protection.as_ref().map(|p| p.policy().zeros);
-    fields.push(json!({"name": dataset.measure.name, "type": "integer", "title": dataset.measure.title,
-                       "cartulaire:role": "measure", "cartulaire:additive": true, "cartulaire:zeros": zeros}));
-    fields.push(json!({"name": status_name(dataset), "type": "string",
-                       "title": "Statut : F publié, C masqué (secret statistique)",
-                       "constraints": {"required": true, "enum": ["F", "C"]}, "cartulaire:role": "status"}));
+    for figure in dataset.figures() {
+        let additive = figure.unit.additive();
+        let mut field = json!({"name": figure.name, "type": if additive { "integer" } else { "number" }, "title": figure.title,
+                               "cartulaire:role": "measure", "cartulaire:additive": additive, "cartulaire:zeros": zeros});
+        if let (Unit::Amount, Some(map)) = (figure.unit, field.as_object_mut()) {
+            map.insert("cartulaire:amount".into(), true.into());
+        }
+        fields.push(field);
+        let (title, codes) = match additive {
+            true => ("Statut : F publié, C masqué (secret statistique)", vec!["F", "C"]),
+            false => ("Statut : F publié, C masqué (secret statistique), M sans objet", vec!["F", "C", "M"]),
+        };
+        fields.push(json!({"name": figure.status(), "type": "string", "title": title,
+                           "constraints": {"required": true, "enum": codes}, "cartulaire:role": "status"}));
+    }
     let schema = json!({"fields": fields, "missingValues": [""], "primaryKey": dataset.dimension_names()});
     package(dataset, edition, csv, parquet_digest, &schema)
 }
@@ -191,7 +211,7 @@ pub fn package(
 
 fn readme(dataset: &Dataset, cube: &Cube, edition: &Edition<'_>) -> String {
     let version = edition.version;
-    let masked = cube.cells.iter().filter(|c| c.masked).count();
+    let masked = cube.cells.iter().filter(|c| c.masked || c.amount_masked).count();
     let protection = dataset.protection.as_ref().map_or_else(
         || "Ce jeu ne compte pas de personnes : aucune cellule n'est masquée.".to_owned(),
         |protection| {
@@ -211,6 +231,15 @@ fn readme(dataset: &Dataset, cube: &Cube, edition: &Edition<'_>) -> String {
             )
         },
     );
+    let names: Vec<String> = dataset.figures().iter().map(|f| format!("`{}`", f.status())).collect();
+    let missing = match dataset.figures().iter().all(|f| f.unit.additive()) {
+        true => "",
+        false => ", ou `M` (sans objet : moyenne ou part de personne)",
+    };
+    let status = match names.as_slice() {
+        [one] => format!("La colonne {one} vaut `F` (publié) ou `C` (masqué){missing}."),
+        all => format!("Les colonnes {} valent `F` (publié) ou `C` (masqué){missing}.", all.join(", ")),
+    };
     format!(
         "# {}\n\n{}\n\nVersion {version}. Licence Ouverte 2.0 (etalab-2.0).\n\n## Fichiers\n\n\
          - `data.csv` : séparateur « ; », UTF-8 avec BOM, point décimal.\n\
@@ -220,10 +249,8 @@ fn readme(dataset: &Dataset, cube: &Cube, edition: &Edition<'_>) -> String {
          - `METHODOLOGIE-anonymisation.md` : règles, pertes, et les trois critères mesurés.\n\
          - `dcat.jsonld`, `ods.json`, `datagouv.json` : descriptions pour les catalogues.\n\
          - `SHA256SUMS` : empreintes.\n\n## Lecture\n\n\
-         `_T` est le total d'une dimension. Une combinaison absente vaut zéro. La colonne `{}` vaut `F` (publié) ou `C` (masqué).\n\n\
+         `_T` est le total d'une dimension. Une combinaison absente vaut zéro. {status}\n\n\
          ## Protection\n\n{protection}\n",
-        dataset.title,
-        dataset.description,
-        status_name(dataset)
+        dataset.title, dataset.description
     )
 }

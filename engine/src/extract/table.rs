@@ -6,15 +6,46 @@ use std::collections::BTreeMap;
 /// The total of a dimension.
 pub const TOTAL: &str = "_T";
 
+/// Figures of a cell.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Figures {
+    /// Persons, records, or a sum that nobody makes.
+    pub value: u64,
+    /// What persons make together.
+    pub sum: u64,
+    /// What the first of them makes.
+    pub first: u64,
+    /// What the second makes.
+    pub second: u64,
+}
+
+impl Figures {
+    /// A value alone.
+    pub fn value(value: u64) -> Self {
+        Figures { value, ..Figures::default() }
+    }
+
+    /// With those of other persons.
+    pub fn add(&mut self, other: Figures) {
+        self.value += other.value;
+        self.sum += other.sum;
+        let (low, high) = (self.first.min(other.first), self.first.max(other.first));
+        self.second = low.max(self.second).max(other.second);
+        self.first = high;
+    }
+}
+
 /// One published cell.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Cell {
     /// One code per dimension; [`TOTAL`] for a margin.
     pub codes: Vec<String>,
-    /// True value: known to the engine only when `masked`.
-    pub value: u64,
-    /// Not published.
+    /// True figures: known to the engine only when `masked`.
+    pub figures: Figures,
+    /// Persons are not published, nor anything made of their number.
     pub masked: bool,
+    /// Neither is what they make together.
+    pub amount_masked: bool,
 }
 
 /// Cells with every margin, sorted by codes. Combinations that nobody fills are absent: readers
@@ -29,9 +60,9 @@ pub struct Cube {
 
 impl Cube {
     /// All margins of the given inner cells: a finer column is a total wherever a coarser one is.
-    pub fn with_totals(chains: Vec<Vec<usize>>, inner: &BTreeMap<Vec<String>, u64>) -> Self {
-        let mut all: BTreeMap<Vec<String>, u64> = BTreeMap::new();
-        for (codes, value) in inner {
+    pub fn with_totals(chains: Vec<Vec<usize>>, inner: &BTreeMap<Vec<String>, Figures>) -> Self {
+        let mut all: BTreeMap<Vec<String>, Figures> = BTreeMap::new();
+        for (codes, figures) in inner {
             let mut keys = vec![codes.clone()];
             for chain in &chains {
                 // From the finest: each step replaces one more column.
@@ -48,10 +79,13 @@ impl Cube {
                 keys = coarser;
             }
             for key in keys {
-                *all.entry(key).or_default() += value;
+                all.entry(key).or_default().add(*figures);
             }
         }
-        let cells = all.into_iter().map(|(codes, value)| Cell { codes, value, masked: false }).collect();
+        let cells = all
+            .into_iter()
+            .map(|(codes, figures)| Cell { codes, figures, masked: false, amount_masked: false })
+            .collect();
         Cube { chains, cells }
     }
 
@@ -72,15 +106,26 @@ impl Cube {
 mod tests {
     use super::*;
 
-    fn inner(list: &[(&[&str], u64)]) -> BTreeMap<Vec<String>, u64> {
-        list.iter().map(|(codes, n)| (codes.iter().map(|c| (*c).to_owned()).collect(), *n)).collect()
+    fn inner(list: &[(&[&str], u64)]) -> BTreeMap<Vec<String>, Figures> {
+        let codes = |codes: &[&str]| codes.iter().map(|c| (*c).to_owned()).collect();
+        list.iter().map(|(c, n)| (codes(c), Figures::value(*n))).collect()
+    }
+
+    #[test]
+    fn the_first_two_of_a_margin_are_those_of_its_cells() {
+        let of = |sum, first, second| Figures { value: 3, sum, first, second };
+        let mut a = of(100, 60, 30);
+        a.add(of(90, 50, 40));
+        assert_eq!(a, Figures { value: 6, ..of(190, 60, 50) });
+        a.add(of(200, 99, 98));
+        assert_eq!(a, Figures { value: 9, ..of(390, 99, 98) });
     }
 
     #[test]
     fn every_margin_is_the_sum_of_its_cells() {
         let cells = inner(&[(&["a", "x"], 3), (&["a", "y"], 4), (&["b", "x"], 5)]);
         let cube = Cube::with_totals(vec![vec![0], vec![1]], &cells);
-        let of = |a: &str, b: &str| cube.cells.iter().find(|c| c.codes == [a, b]).map(|c| c.value);
+        let of = |a: &str, b: &str| cube.cells.iter().find(|c| c.codes == [a, b]).map(|c| c.figures.value);
         assert_eq!(cube.cells.len(), 3 + 2 + 2 + 1);
         assert_eq!(
             (of("a", TOTAL), of(TOTAL, "x"), of(TOTAL, TOTAL), of("b", "y")),

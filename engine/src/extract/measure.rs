@@ -1,0 +1,196 @@
+//! What a dataset counts or adds, and the columns that it publishes of it.
+//!
+//! Counts and sums add up, and are proven. A mean and a rate are computed from published figures only:
+//! a reader could do it, so they say nothing more.
+
+use super::dataset::{Dimension, Protection};
+use crate::contract::{ColumnType, Contract, Personal};
+use serde::Deserialize;
+
+/// What is counted.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Measure {
+    /// Published name.
+    pub name: String,
+    /// Title.
+    pub title: String,
+    /// How it is made.
+    pub kind: MeasureKind,
+    /// The column that is summed; an amount is rounded to the unit, person by person.
+    pub column: Option<String>,
+    /// The column that tells who contributes: the policy counts them.
+    pub contributor: Option<String>,
+    /// The dimension in whose total a rate is a share.
+    pub dimension: Option<String>,
+    /// The column of the number of persons, beside a sum of theirs, a mean or a rate.
+    pub persons: Option<Named>,
+    /// The column of the sum, beside a mean.
+    pub sum: Option<Named>,
+}
+
+/// A published column.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Named {
+    /// Name.
+    pub name: String,
+    /// Title.
+    pub title: String,
+}
+
+/// How a measure is made.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum MeasureKind {
+    /// Number of records, or of contributors.
+    Count,
+    /// Sum of a column.
+    Sum,
+    /// Sum over the number of contributors.
+    Mean,
+    /// Share of a cell in the total of a dimension.
+    Rate,
+}
+
+/// What the figures of a column are.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Unit {
+    /// Persons, records, or a sum that nobody makes: adds up.
+    Count,
+    /// A sum that persons make: adds up, and is protected by what each contributes.
+    Amount,
+    /// An amount over persons.
+    Mean,
+    /// Persons over those of the total of this dimension, in %.
+    Share(usize),
+}
+
+impl Unit {
+    /// Whether figures add up over dimensions.
+    pub fn additive(self) -> bool {
+        matches!(self, Unit::Count | Unit::Amount)
+    }
+}
+
+/// A published column of figures.
+#[derive(Debug, Clone, Copy)]
+pub struct Figure<'a> {
+    /// Column.
+    pub name: &'a str,
+    /// Title.
+    pub title: &'a str,
+    /// What it holds.
+    pub unit: Unit,
+}
+
+impl Figure<'_> {
+    /// Column that says whether a figure is published.
+    pub fn status(&self) -> String {
+        format!("{}_statut", self.name)
+    }
+}
+
+impl Measure {
+    /// Of microdata: how many rows are alike.
+    pub(super) fn rows() -> Self {
+        Measure {
+            name: "lignes".into(),
+            title: "Lignes".into(),
+            kind: MeasureKind::Count,
+            column: None,
+            contributor: None,
+            dimension: None,
+            persons: None,
+            sum: None,
+        }
+    }
+
+    /// Whether persons make the sum.
+    pub fn amounts(&self) -> bool {
+        matches!(self.kind, MeasureKind::Sum | MeasureKind::Mean) && self.contributor.is_some()
+    }
+
+    /// Columns, those that add up first: persons, then amounts, then what is computed of both.
+    pub fn figures(&self, dimensions: &[Dimension]) -> Vec<Figure<'_>> {
+        let own = |unit| Figure { name: &self.name, title: &self.title, unit };
+        let share = dimensions.iter().position(|d| Some(&d.name) == self.dimension.as_ref());
+        let last = match self.kind {
+            MeasureKind::Sum if self.amounts() => own(Unit::Amount),
+            MeasureKind::Count | MeasureKind::Sum => own(Unit::Count),
+            MeasureKind::Mean => own(Unit::Mean),
+            MeasureKind::Rate => own(Unit::Share(share.unwrap_or(usize::MAX))),
+        };
+        let beside = [(&self.persons, Unit::Count), (&self.sum, Unit::Amount)].into_iter();
+        let beside = beside.filter_map(|(named, unit)| Some((named.as_ref()?, unit)));
+        beside.map(|(n, unit)| Figure { name: &n.name, title: &n.title, unit }).chain([last]).collect()
+    }
+
+    /// Faults against the contract of the table counted.
+    pub(super) fn faults(
+        &self,
+        own: &Contract,
+        dimensions: &[Dimension],
+        protection: Option<&Protection>,
+    ) -> Vec<String> {
+        use MeasureKind as K;
+        let mut found = Vec::new();
+        let mut fault = |text: String| found.push(text);
+        let spec = |name: &String| own.columns.get(own.column(name)?);
+        let sums = matches!(self.kind, K::Sum | K::Mean);
+        if sums != self.column.is_some() {
+            fault(
+                "« sum » et « mean » somment leur colonne (column) ; « count » et « rate » n'en ont pas"
+                    .into(),
+            );
+        }
+        let personal = |c: &String| spec(c).is_some_and(|s| s.personal != Personal::None);
+        if sums
+            && self.contributor.is_none()
+            && (self.kind == K::Mean || protection.is_some() || self.column.as_ref().is_some_and(personal))
+        {
+            fault("une somme ne dit pas combien de personnes la font : nommez la colonne qui les désigne (contributor), ou prenez la mesure « count »".into());
+        }
+        if self.contributor.is_some() && protection.is_none() {
+            fault("contributor désigne des personnes : [protection] est obligatoire".into());
+        }
+        if (self.amounts() || self.kind == K::Rate) != self.persons.is_some() {
+            fault("une somme de personnes, une moyenne et un taux se publient avec leur effectif (persons), les autres mesures sans".into());
+        }
+        if (self.kind == K::Mean) != self.sum.is_some() {
+            fault("une moyenne se publie avec sa somme (sum), les autres mesures sans".into());
+        }
+        if (self.kind == K::Rate) != self.dimension.is_some() {
+            fault("un taux est la part d'une modalité dans le total d'une dimension (dimension), les autres mesures n'en ont pas".into());
+        }
+        if let Some(name) = &self.dimension {
+            if !dimensions.iter().any(|d| d.name == *name) {
+                fault(format!("« {name} » n'est pas une dimension de ce jeu"));
+            }
+            if protection.is_some_and(|p| !p.policy().attributes.contains(name)) {
+                fault(format!(
+                    "un taux de 0 % ou de 100 % dit la modalité de chacun : la politique protège « {name} » (attributes)"
+                ));
+            }
+        }
+        if let Some(column) = &self.column {
+            let summed = match spec(column).map(|s| &s.kind) {
+                Some(ColumnType::Decimal { .. }) => self.amounts(),
+                kind => kind.is_none_or(|k| *k == ColumnType::Integer),
+            };
+            if !summed {
+                fault(format!("« {column} » n'est pas un entier : elle ne peut pas être sommée"));
+            }
+        }
+        found
+    }
+
+    /// Decimals of the column that is summed.
+    pub(super) fn scale(&self, own: &Contract) -> u32 {
+        let spec = self.column.as_ref().and_then(|c| own.columns.get(own.column(c)?));
+        match spec.map(|s| &s.kind) {
+            Some(ColumnType::Decimal { scale, .. }) => u32::try_from(*scale).unwrap_or(0),
+            _ => 0,
+        }
+    }
+}
