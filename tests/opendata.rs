@@ -436,6 +436,113 @@ fn amounts_are_those_of_the_source_masked_where_few_make_them_and_leave_once() {
     assert!(extract("autres-montants", 4).contains("AMOUNTS_REPEATED"));
 }
 
+/// The shipped table by school and level, with another method; a key that its owner alone reads.
+fn changed(method: &str) -> Own {
+    let dataset = "eleves-uai-niveau";
+    let own = Own::new(dataset);
+    let shipped = std::fs::read_to_string(root().join(format!("jobs/datasets/{dataset}.toml"))).unwrap();
+    let text = shipped
+        .replace("kind = \"count\"", "kind = \"count\"\ncontributor = \"ENTPersonJointure\"")
+        .replace("threshold = 5", &format!("threshold = 5\n{method}"));
+    std::fs::write(own.folder.path().join("jeux/autre.toml"), text).unwrap();
+    own
+}
+
+fn with_key(own: &Own, key: &[u8]) {
+    use std::os::unix::fs::PermissionsExt as _;
+    let file = own.folder.path().join("cle");
+    std::fs::write(&file, key).unwrap();
+    std::fs::set_permissions(&file, std::fs::Permissions::from_mode(0o600)).unwrap();
+    let text = std::fs::read_to_string(&own.config).unwrap();
+    if !text.contains("key_file") {
+        std::fs::write(&own.config, text.replace("[datasets]\n", "[datasets]\nkey_file = \"cle\"\n"))
+            .unwrap();
+    }
+}
+
+/// Figures of a package by their codes.
+fn figures(folder: &Path) -> std::collections::BTreeMap<String, i64> {
+    let csv = std::fs::read_to_string(folder.join("data.csv")).unwrap();
+    let row = |line: &str| {
+        let (codes, figure) = line.strip_suffix(";F").unwrap().rsplit_once(';').unwrap();
+        (codes.to_owned(), figure.parse().unwrap())
+    };
+    csv.lines().skip(1).map(row).collect()
+}
+
+#[test]
+fn changed_figures_need_a_key_stay_near_the_truth_and_alone_of_their_population() {
+    let dataset = "eleves-uai-niveau";
+    for (method, bound) in [("method = \"rounding\"\nbase = 10", 9), ("method = \"cell_key\"\nnoise = 6", 6)]
+    {
+        let own = changed(method);
+        let run = |code: i32| {
+            let out = common::run(&["run", "nightly", "--date", common::DATE, "--config", &own.config], code);
+            String::from_utf8_lossy(&[out.stdout, out.stderr].concat()).into_owned()
+        };
+        assert!(run(2).contains("key_file"), "{method}");
+        with_key(&own, &[7; 8]);
+        assert!(run(2).contains("trop court"), "{method}");
+        with_key(&own, &[7; 40]);
+        run(0);
+        let store = own.folder.path().join("var/store");
+        let folder = package(&store, dataset);
+        let shown = figures(&folder);
+        assert!(shown.len() > 50, "{method}");
+        let audit = |folder: &Path, code: i32| {
+            common::json(&["extract", "audit", folder.to_str().unwrap(), "--json"], code)
+        };
+        assert_eq!(audit(&folder, 0)["verdict"], "safe", "{method}");
+        if let Some(python) = python() {
+            let mut near = 0;
+            for (codes, n) in true_values(&python, &store) {
+                let (truth, shown) = (n.as_i64().unwrap(), shown.get(&codes).copied().unwrap_or(0));
+                assert!((truth - shown).abs() <= bound, "{method}: {codes}");
+                near += i32::from(truth != shown);
+            }
+            assert!(near > 20, "{method}");
+        }
+        if bound == 9 {
+            assert!(shown.values().all(|v| v % 10 == 0));
+            // A total that is no longer the sum of its parts.
+            let other = tempfile::tempdir().unwrap();
+            copy_package(&folder, other.path());
+            let csv = std::fs::read_to_string(folder.join("data.csv")).unwrap();
+            let total = shown["_T;_T"];
+            let more = csv.replace(&format!("_T;_T;{total};F"), &format!("_T;_T;{};F", total + 10));
+            std::fs::write(other.path().join("data.csv"), more).unwrap();
+            assert_eq!(audit(other.path(), 4)["verdict"], "unsafe");
+        }
+        let page = std::fs::read_to_string(folder.join("METHODOLOGIE-anonymisation.md")).unwrap();
+        assert!(page.contains("clé secrète") && !page.contains("est masquée"), "{page}");
+        // Exact figures of the same persons would tell what was changed, and another key something of both.
+        std::fs::remove_file(own.folder.path().join("jeux/autre.toml")).unwrap();
+        let extract = || {
+            let out = common::run(&["extract", dataset, "--date", "2026-01-13", "--config", &own.config], 4);
+            String::from_utf8_lossy(&out.stdout).into_owned()
+        };
+        assert!(extract().contains("PERTURBED_PUBLISHED"), "{method}");
+    }
+}
+
+#[test]
+fn a_method_that_leaves_too_little_doubt_is_told_at_its_place() {
+    for (method, want) in [
+        ("method = \"rounding\"", "base, de 6"),
+        ("method = \"rounding\"\nbase = 5", "base, de 6"),
+        ("method = \"rounding\"\nbase = 10\nnoise = 5", "base, de 6"),
+        ("method = \"cell_key\"\nnoise = 3", "noise, de 4"),
+        ("method = \"cell_key\"\nnoise = 11", "noise, de 4"),
+        ("base = 10", "base et noise"),
+        ("method = \"arrondi\"", "autre.toml:"),
+    ] {
+        let own = changed(method);
+        let out = common::run(&["check", "--config", &own.config], 2);
+        let said = String::from_utf8_lossy(&out.stderr).into_owned();
+        assert!(said.contains(want) && said.contains("autre.toml:"), "{method}: {said}");
+    }
+}
+
 const ROWS: &str = r#"[dataset]
 name = "eleves-lignes"
 title = "Élèves, ligne à ligne"

@@ -1,12 +1,12 @@
 //! `cartulaire.toml`: where things are. Everything not named has an embedded default.
 
 use cartulaire_engine::contract::{Contract, check_names, toml_file};
-use cartulaire_engine::domain::Calendar;
+use cartulaire_engine::domain::{Calendar, Digest};
 use cartulaire_engine::elimination::papers::Service;
 use cartulaire_engine::elimination::registry::Registry;
 use cartulaire_engine::elimination::state::CoolingOff;
 use cartulaire_engine::elimination::{self};
-use cartulaire_engine::error::{ConfigFault, Error, Result};
+use cartulaire_engine::error::{ConfigFault, Error, IoContext as _, Result};
 use cartulaire_engine::extract::Dataset;
 use cartulaire_engine::nomenclature::{Nomenclatures, table_of};
 use cartulaire_engine::retention::tri::{Plan, load_plans};
@@ -17,7 +17,7 @@ use serde::Deserialize;
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
-use crate::deposit::{Section, Settings};
+use crate::deposit::{Section, Settings, private};
 use crate::job::Job;
 use crate::portal;
 
@@ -97,6 +97,7 @@ struct DatasetsSection {
     only: Option<Vec<String>>,
     publisher: Option<String>,
     contact: Option<String>,
+    key_file: Option<String>,
 }
 
 #[derive(Deserialize, Default)]
@@ -173,6 +174,7 @@ pub struct Config {
     /// Who publishes, and where to ask: for datasets that do not say.
     publisher: Option<String>,
     contact: Option<String>,
+    perturbation_key: Option<PathBuf>,
     jobs: Option<PathBuf>,
     profiles: Option<PathBuf>,
     rules: Option<PathBuf>,
@@ -215,6 +217,7 @@ impl Config {
             published: raw.datasets.only,
             publisher: raw.datasets.publisher,
             contact: raw.datasets.contact,
+            perturbation_key: at(raw.datasets.key_file),
             jobs: at(raw.jobs.path),
             profiles: at(raw.seda.profiles),
             seda_xsd: at(raw.seda.xsd),
@@ -380,9 +383,11 @@ impl Config {
     fn datasets(&self, contracts: &[Contract]) -> Result<Vec<Dataset>> {
         let mut faults = Vec::new();
         let mut all: Vec<Dataset> = Vec::new();
+        let secret = self.perturbation_key.as_deref().map(perturbation_key).transpose()?;
         for (file, text) in self.own_or_shipped(self.datasets.as_deref(), DATASETS)? {
             if let Some(mut dataset) = collect(&mut faults, Dataset::load(&file, &text, contracts)) {
                 dataset.metadata.signed(self.publisher.as_ref(), self.contact.as_ref());
+                dataset.secret = secret;
                 all.retain(|d| d.name != dataset.name);
                 all.push(dataset);
             }
@@ -400,6 +405,13 @@ impl Config {
                 )));
             }
             all.retain(|d| wanted.contains(&d.name));
+        }
+        // Told before the night, not in the middle of it.
+        if let Some(dataset) = all.iter().find(|d| d.needs_key() && secret.is_none()) {
+            return Err(Error::Usage(format!(
+                "jeu « {} » : l'arrondi et le bruit se tirent avec une clé secrète : donnez [datasets] key_file",
+                dataset.name
+            )));
         }
         Ok(all)
     }
@@ -550,4 +562,20 @@ fn collect<T>(faults: &mut Vec<ConfigFault>, result: Result<T>) -> Option<T> {
             None
         }
     }
+}
+
+/// Bytes of a key, at least.
+const KEY_BYTES: usize = 32;
+
+/// The key from which changed figures are drawn, from a file that its owner alone reads.
+fn perturbation_key(path: &Path) -> Result<[u8; 32]> {
+    private(path)?;
+    let bytes = std::fs::read(path).at(path)?;
+    if bytes.len() < KEY_BYTES {
+        return Err(Error::Usage(format!(
+            "« {} » est trop court pour une clé : {KEY_BYTES} octets au moins (`head -c 32 /dev/urandom > FICHIER`)",
+            path.display()
+        )));
+    }
+    Ok(*Digest::of(&bytes).as_bytes())
 }

@@ -10,6 +10,7 @@
 //! 2012); doctrine 5.4.1 for what anonymous means.
 
 pub mod audit;
+pub mod cell_key;
 pub mod certificate;
 mod certify;
 pub mod criteria;
@@ -21,6 +22,7 @@ pub mod proof_file;
 pub mod propose;
 pub mod published_csv;
 pub mod release;
+pub mod rounding;
 mod slots;
 pub mod suppress;
 pub mod system;

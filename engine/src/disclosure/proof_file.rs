@@ -167,6 +167,7 @@ impl ProofFile {
         if (&content.dataset, &content.version) != (&table.name, &table.version) {
             return Err(refused("ce certificat est celui d'un autre jeu ou d'une autre version"));
         }
+        table.check_rounding(rule)?;
         let mut total = Checked { cells: 0, tables: 0, steps: 0 };
         let mut proofs = content.measures.iter();
         for measure in table.measures.iter().filter(|m| m.published.masked().next().is_some()) {

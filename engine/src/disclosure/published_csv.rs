@@ -6,6 +6,7 @@
 
 mod lexer;
 
+use super::policy::Uniform;
 use super::release::{Key, Release};
 use super::slots::Slots;
 use super::system::{CellId, Known, Published, Relation};
@@ -36,6 +37,8 @@ pub struct PublishedTable {
     pub digest: Digest,
     /// The descriptor names another digest: the file changed since it was written.
     pub altered: bool,
+    /// Figures are rounded to multiples of this.
+    pub base: Option<i64>,
     /// Names of the cells.
     pub keys: Vec<Key>,
     /// Measures, in the order of columns.
@@ -56,6 +59,36 @@ pub struct Measure {
 }
 
 impl PublishedTable {
+    /// Checks figures said to be rounded, by additions only: a reader who knows of each that it is within the
+    /// base of the truth cannot exclude any number as near, since adding the same to a finest cell and to all
+    /// it is counted in gives another table that agrees.
+    ///
+    /// # Errors
+    /// [`Error::Refused`] when the base leaves less doubt than `rule`, a figure is no multiple, or an
+    /// addition is wrong.
+    pub fn check_rounding(&self, rule: Uniform) -> Result<()> {
+        let Some(base) = self.base else { return Ok(()) };
+        let refuse =
+            |message: &str| Err(Error::Refused { code: "ROUNDING_REFUSED", message: message.into() });
+        if base <= rule.threshold || base < rule.width.saturating_add(2) {
+            return refuse("la base de l'arrondi laisse moins de doute que la règle n'en demande");
+        }
+        for measure in &self.measures {
+            let value = |c: CellId| measure.published.cells.get(c as usize).copied().and_then(Known::value);
+            let rounded = |k: &Known| k.value().is_some_and(|v| v.checked_rem(base) == Some(0));
+            if !measure.additive || !measure.published.cells.iter().all(rounded) {
+                return refuse("un chiffre n'est pas un multiple de la base");
+            }
+            for r in &measure.published.relations {
+                let sum = r.children.iter().try_fold(0_i64, |s, c| s.checked_add(value(*c)?));
+                if sum != value(r.parent) {
+                    return refuse("un total arrondi n'est pas la somme de ses parties");
+                }
+            }
+        }
+        Ok(())
+    }
+
     /// One measure as a release to join with others.
     pub fn release(&self, measure: &str, population: &str, state: &str) -> Option<Release> {
         let found = self.measures.iter().find(|m| m.name == measure)?;
@@ -74,6 +107,8 @@ struct Package {
     name: String,
     #[serde(default)]
     version: String,
+    #[serde(rename = "cartulaire:base")]
+    base: Option<u32>,
     resources: Vec<Resource>,
 }
 
@@ -203,7 +238,8 @@ pub fn parse(descriptor: &[u8], data: &[u8]) -> Result<PublishedTable> {
             Measure { name: field.name, additive: field.additive, persons: !field.amount, published }
         })
         .collect();
-    Ok(PublishedTable { name: package.name, version: package.version, digest, altered, keys, measures })
+    let base = package.base.map(i64::from);
+    Ok(PublishedTable { name: package.name, version: package.version, digest, altered, base, keys, measures })
 }
 
 fn layout(fields: Vec<Field>) -> Result<Layout, (String, String)> {

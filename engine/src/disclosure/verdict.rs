@@ -107,6 +107,7 @@ pub fn audit_folder(
 /// # Errors
 /// [`Error::Corrupt`] when no table agrees with what is published.
 pub fn attack_table(table: &PublishedTable, rule: Uniform, limits: &Limits) -> Result<Audit> {
+    table.check_rounding(rule)?;
     let mut audit = Audit::of(table, false);
     for measure in table.measures.iter().filter(|m| m.additive) {
         let found = match attack(&measure.published, |_| true, limits) {

@@ -32,6 +32,11 @@ impl Digest {
         Digest(hasher.finalize().into())
     }
 
+    /// Its 32 bytes.
+    pub fn as_bytes(&self) -> &[u8; 32] {
+        &self.0
+    }
+
     /// The first hexadecimal digits, for names.
     pub fn short(&self, digits: usize) -> String {
         self.to_string().chars().take(digits).collect()

@@ -44,7 +44,7 @@ pub fn aggregate(store: &Store, dataset: &Dataset, date: NaiveDate) -> Result<Ag
         current.retain(|s| Some(&s.annee_scolaire) == last.as_ref());
     }
     let total: u64 = all.iter().map(|s| s.rows.unsigned_abs()).sum();
-    let mut cells = Cells::default();
+    let mut cells = Cells { plain: BTreeMap::new(), persons: Contributors::of(dataset) };
     let mut counted = 0;
     // A later delivery of the same record replaces it, and keys belong to their sender: records of
     // one sender and school year are seen together.
@@ -148,7 +148,6 @@ fn reduce(
 }
 
 /// Cells being filled: by record, or by contributor where the measure names them.
-#[derive(Default)]
 struct Cells {
     plain: BTreeMap<Vec<String>, Figures>,
     persons: Contributors,

@@ -4,7 +4,9 @@
 //! who has several records there is one person still.
 
 use super::dataset::Dataset;
+use super::perturb::Method;
 use super::table::Figures;
+use crate::disclosure::cell_key::RecordKeys;
 use crate::error::{Error, Result};
 use crate::french::count;
 use foldhash::fast::FixedState;
@@ -16,13 +18,26 @@ use std::hash::BuildHasher as _;
 /// protects more.
 #[derive(Default)]
 pub struct Contributors {
+    /// Gives keys to persons, where noise is drawn from them.
+    keys: Option<RecordKeys>,
     cells: BTreeMap<Vec<String>, HashMap<u64, i64, FixedState>>,
 }
 
 impl Contributors {
+    /// Of a dataset.
+    pub fn of(dataset: &Dataset) -> Self {
+        let drawn = dataset.protection.as_ref().is_some_and(|p| p.method == Method::CellKey);
+        let keys = dataset.secret.filter(|_| drawn).map(|secret| RecordKeys::new(&secret));
+        Contributors { keys, cells: BTreeMap::new() }
+    }
+
     /// A contribution; those without a contributor are of one person.
     pub fn add(&mut self, codes: Vec<String>, (sender, who): (&str, Option<&str>), value: i64) {
-        let person = FixedState::with_seed(0).hash_one((sender, who));
+        let person = match &self.keys {
+            // Whose noise lasts as long as the series: by a function that no library changes.
+            Some(keys) => keys.of(&format!("{sender}\0{}", who.unwrap_or_default())),
+            None => FixedState::with_seed(0).hash_one((sender, who)),
+        };
         let sum = self.cells.entry(codes).or_default().entry(person).or_default();
         *sum = sum.saturating_add(value);
     }
@@ -49,7 +64,7 @@ impl Contributors {
                     }
                     false => 0,
                 };
-                figures.add(Figures { value: 1, sum: amount, first: amount, second: 0 });
+                figures.add(Figures { value: 1, sum: amount, first: amount, second: 0, key: who });
             }
             out.insert(codes, figures);
         }
@@ -165,8 +180,8 @@ threshold = 5
             ("b", "s1", Some("r"), 0),
         ])
         .unwrap();
-        let of = |cell: &str| found[&vec![cell.to_owned()]];
-        assert_eq!(of("a"), Figures { value: 4, sum: 2 + 1 + 7, first: 7, second: 2 });
+        let of = |cell: &str| Figures { key: 0, ..found[&vec![cell.to_owned()]] };
+        assert_eq!(of("a"), Figures { value: 4, sum: 2 + 1 + 7, first: 7, second: 2, key: 0 });
         assert_eq!(of("b"), Figures { value: 1, ..Figures::default() });
     }
 

@@ -1,7 +1,8 @@
 //! A dataset is data: one TOML file says what is counted, along which dimensions, how protected.
 
-use super::measure::{Figure, Measure};
+use super::measure::{Figure, Measure, MeasureKind, Unit};
 use super::metadata::Metadata;
+use super::perturb::{self, Method};
 use super::terms::{Terms, faults_of};
 use crate::contract::{ColumnType, Contract, Personal, fault_at, toml_file};
 use crate::disclosure::policy::{Insiders, Policy, Zeros};
@@ -42,6 +43,8 @@ pub struct Dataset {
     pub microdata: Option<Terms>,
     /// What catalogues want to know.
     pub metadata: Metadata,
+    /// Key from which changed figures are drawn: kept by who runs the engine, never rotated within a series.
+    pub secret: Option<[u8; 32]>,
     /// Who is counted: publications of one population are audited together.
     pub population: String,
     /// Columns that identify a record of the table: a later delivery of the same one replaces it.
@@ -148,6 +151,13 @@ pub struct Protection {
     dominance: Option<u32>,
     /// Of a sum: so is a cell whose second contributor can know the greatest within this many %.
     p_percent: Option<u32>,
+    /// Masks, or figures that are changed.
+    #[serde(default)]
+    pub method: Method,
+    /// Of rounding: every figure is a multiple of it.
+    base: Option<u32>,
+    /// Of noise: its bound.
+    noise: Option<u32>,
     /// Sensitive columns that this policy allows as dimensions; each must be among `attributes`.
     #[serde(default)]
     sensitive: Vec<String>,
@@ -193,6 +203,16 @@ fn insiders() -> Insiders {
 }
 
 impl Protection {
+    /// Multiple of all figures, when they are rounded.
+    pub fn base(&self) -> Option<u32> {
+        self.base.filter(|_| self.method == Method::Rounding)
+    }
+
+    /// Bound of the noise, when there is one.
+    pub fn noise(&self) -> Option<u32> {
+        self.noise.filter(|_| self.method == Method::CellKey)
+    }
+
     /// The policy.
     pub fn policy(&self) -> Policy {
         let threshold = *self.threshold.get_ref();
@@ -385,6 +405,24 @@ impl Dataset {
             if let Err(e) = protection.policy().validate() {
                 fault(protection.threshold.span().start, e.to_string());
             }
+            let place = protection.threshold.span().start;
+            let told =
+                perturb::faults(protection.method, &protection.policy(), protection.base, protection.noise);
+            told.into_iter().for_each(|text| fault(place, text));
+            let counts = measure.kind == MeasureKind::Count;
+            if protection.method != Method::Suppression && !counts {
+                fault(
+                    place,
+                    "l'arrondi et le bruit portent sur un nombre de personnes : prenez la mesure « count »"
+                        .into(),
+                );
+            }
+            if protection.method == Method::CellKey && measure.contributor.is_none() {
+                fault(
+                    place,
+                    "le bruit se tire des personnes : nommez la colonne qui les désigne (contributor)".into(),
+                );
+            }
             for name in protection.attributes.iter().filter(|n| !published.contains(&n.as_str())) {
                 fault(
                     protection.threshold.span().start,
@@ -419,6 +457,7 @@ impl Dataset {
             microdata: raw.microdata,
             population: raw.dataset.population.unwrap_or_else(|| own.name.clone()),
             protection: raw.protection,
+            secret: None,
             metadata: raw.metadata,
             key: key(own),
             snapshot: own.snapshot,
@@ -448,7 +487,16 @@ impl Dataset {
 
     /// Published columns of figures.
     pub fn figures(&self) -> Vec<Figure<'_>> {
-        self.measure.figures(&self.dimensions)
+        let mut figures = self.measure.figures(&self.dimensions);
+        if self.protection.as_ref().is_some_and(|p| p.method == Method::CellKey) {
+            figures.iter_mut().for_each(|f| f.unit = Unit::Noisy);
+        }
+        figures
+    }
+
+    /// Whether its figures are changed by what is drawn with a key.
+    pub fn needs_key(&self) -> bool {
+        self.protection.as_ref().is_some_and(|p| p.method != Method::Suppression)
     }
 
     /// Names of all dimensions, in published order.

@@ -1,6 +1,7 @@
 //! What was published before of the same population, as its files say it.
 
 use super::dataset::Dataset;
+use super::perturb::Method;
 use crate::disclosure::published_csv;
 use crate::disclosure::release::Release;
 use crate::error::{Error, IoContext, Result};
@@ -25,6 +26,15 @@ pub fn earlier(store: &Store, dataset: &Dataset, population: &str) -> Result<Vec
                 code: "MICRODATA_PUBLISHED",
                 message: format!(
                     "« {} » a publié des lignes de la même population : aucun tableau ne peut plus en être prouvé sûr",
+                    row.path
+                ),
+            });
+        }
+        if found_of.changed.is_some() && found_of.population == population {
+            return Err(Error::Refused {
+                code: "PERTURBED_PUBLISHED",
+                message: format!(
+                    "« {} » a publié des chiffres arrondis ou bruités de la même population : des chiffres exacts diraient ce qui a été changé",
                     row.path
                 ),
             });
@@ -67,6 +77,29 @@ pub fn amounts_once(store: &Store, population: &str, digest: &str) -> Result<()>
     Ok(())
 }
 
+/// Refuses changed figures of a population of which others were published: together they narrow the doubt. Noise
+/// drawn from the same persons is the same: its versions may follow each other.
+///
+/// # Errors
+/// [`Error::Refused`] `PERTURBED_REPEATED`.
+pub fn changed_alone(store: &Store, method: Method, population: &str, digest: &str) -> Result<()> {
+    for row in store.ledger.publications()?.into_iter().filter(|p| p.digest != digest) {
+        let found = described(&store.path(&row.path))?;
+        let same_noise = method == Method::CellKey && found.changed.as_deref() == Some("cell_key");
+        if found.population == population && !same_noise {
+            return Err(Error::Refused {
+                code: "PERTURBED_REPEATED",
+                message: format!(
+                    "« {} » porte sur la même population : des chiffres arrondis partent une fois, et ni arrondis ni bruit ne se \
+                     mêlent à d'autres (reference fixe la date du compte)",
+                    row.path
+                ),
+            });
+        }
+    }
+    Ok(())
+}
+
 /// Refuses rows of persons of whom anything else was published, in whatever year and under whatever name of
 /// population: tables and rows, or two versions of rows, say more together than anyone proved.
 ///
@@ -93,6 +126,8 @@ struct Described {
     state: String,
     microdata: bool,
     table: String,
+    /// Method that changed its figures.
+    changed: Option<String>,
 }
 
 impl Described {
@@ -112,6 +147,7 @@ fn described(folder: &Path) -> Result<Described> {
         population: of("cartulaire:population"),
         state: of("cartulaire:state"),
         table: of("cartulaire:table"),
+        changed: value.get("cartulaire:method").and_then(Value::as_str).map(str::to_owned),
         microdata: value.get("cartulaire:microdata").is_some_and(|m| m == &Value::Bool(true)),
     })
 }

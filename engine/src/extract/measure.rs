@@ -58,6 +58,8 @@ pub enum MeasureKind {
 pub enum Unit {
     /// Persons, records, or a sum that nobody makes: adds up.
     Count,
+    /// Persons, each cell with its noise: adds up to nothing.
+    Noisy,
     /// A sum that persons make: adds up, and is protected by what each contributes.
     Amount,
     /// An amount over persons.
@@ -70,6 +72,11 @@ impl Unit {
     /// Whether figures add up over dimensions.
     pub fn additive(self) -> bool {
         matches!(self, Unit::Count | Unit::Amount)
+    }
+
+    /// Whether they are whole numbers.
+    pub fn whole(self) -> bool {
+        matches!(self, Unit::Count | Unit::Amount | Unit::Noisy)
     }
 }
 

@@ -2,6 +2,7 @@
 
 use super::dataset::Dataset;
 use super::publish::Edition;
+use crate::disclosure::cell_key::Perturbation;
 use crate::disclosure::criteria::{Criteria, Inference, Link};
 use crate::disclosure::microdata::criteria::{Individualisation, Inference as Guess};
 use crate::disclosure::microdata::{Measured, PARTS, Request};
@@ -19,6 +20,10 @@ pub fn page(dataset: &Dataset, edition: &Edition<'_>, policy: Option<&Policy>, f
         out.push_str("Ce jeu ne compte pas de personnes : il n'est masqué aucune cellule.\n");
         return out;
     };
+    if let Some(text) = changed(dataset, edition.population, policy) {
+        out.push_str(&text);
+        return out;
+    }
     out.push_str(&rules(edition.population, policy));
     out.push_str(&figures(dataset, policy));
     out.push_str(&loss(found));
@@ -70,6 +75,57 @@ fn rules(population: &str, policy: &Policy) -> String {
          chiffres publiés. Il est vérifié par des additions, sur les fichiers relus, avant que rien ne parte ; il n'est pas publié.\n\n",
     );
     out
+}
+
+/// The rules of a dataset whose figures are changed and not masked.
+fn changed(dataset: &Dataset, population: &str, policy: &Policy) -> Option<String> {
+    let protection = dataset.protection.as_ref()?;
+    let head = format!("## Règles\n\nPolitique « {} », population « {population} ».\n\n", policy.name);
+    let threshold = policy.threshold;
+    if let Some(base) = protection.base() {
+        return Some(format!(
+            "{head}Chaque chiffre est arrondi à un multiple de {base} ; les totaux sont les sommes des chiffres arrondis. Le choix \
+             du multiple, au-dessus ou au-dessous, se tire avec une clé secrète.\n\n## Les trois critères\n\n\
+             - Individualisation : un chiffre peut être à {} près de la vérité, dans un sens ou dans l'autre ; aucun ne montre une \
+             personne, ni un groupe dont on saurait qu'il en compte moins de {threshold}.\n\
+             - Corrélation : ce jeu est le seul qui parte de cette population ; aucune colonne ne désigne une personne.\n\
+             - Inférence : un chiffre montré à 0 peut en valoir jusqu'à {} ; aucun groupe n'est à coup sûr tout entier dans une modalité \
+             dont les autres sont listées.\n\n## Ce qui est perdu\n\nRien n'est masqué. La somme de plusieurs chiffres s'écarte de la \
+             vérité d'autant plus qu'ils sont nombreux.\n",
+            base - 1,
+            base - 1
+        ));
+    }
+    let noise = protection.noise()?;
+    let spreads = Perturbation::new(noise).ok()?.spreads();
+    let mut out = format!(
+        "{head}Chaque chiffre porte un bruit d'au plus {noise}, nul en moyenne, tiré d'une clé secrète et des personnes comptées : les \
+         mêmes personnes donnent le même chiffre, dans toutes les versions. Les totaux ne sont pas les sommes des lignes. Une ligne \
+         absente vaut de 0 à {noise}.\n\n| Effectif vrai | Écart | Variance | Laissés tels quels |\n|--:|--:|--:|--:|\n"
+    );
+    for s in &spreads {
+        let count = if s.count == spreads.len() as u64 {
+            format!("{} et plus", s.count)
+        } else {
+            s.count.to_string()
+        };
+        out.push_str(&format!(
+            "| {count} | {} à +{} | {:.2} | {:.0} % |\n",
+            s.least,
+            s.most,
+            s.variance,
+            s.unchanged * 100.0
+        ));
+    }
+    out.push_str(&format!(
+        "\n## Les trois critères\n\n- Individualisation : les chiffres publiés ont été attaqués ensemble, avec toutes les additions des \
+         chiffres vrais ; d'aucune cellule de moins de {threshold} personnes on ne peut exclure qu'elle en compte {threshold} ou plus.\n\
+         - Corrélation : les seuls autres jeux de cette population portent le même bruit ; une personne de plus ou de moins en tire un autre.\n\
+         - Inférence : une ligne absente n'est pas vide à coup sûr.\n\n## Risque résiduel\n\nQui voit beaucoup de cellules de presque les mêmes \
+         personnes fait la moyenne de leurs bruits : il en faut au moins {} pour connaître un grand effectif à l'unité près (95 %).\n",
+        spreads.last().map_or(0, |s| s.looks)
+    ));
+    Some(out)
 }
 
 /// What sums, means and rates add to the rules.

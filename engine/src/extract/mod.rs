@@ -9,6 +9,7 @@ mod measure;
 mod metadata;
 mod methodology;
 mod microdata;
+mod perturb;
 mod preview;
 mod protect;
 mod publish;
@@ -33,6 +34,7 @@ use crate::run::{Counts, Run, Said};
 use crate::store::{Publication, Store, files};
 use chrono::NaiveDate;
 use dataset::Protection;
+use perturb::Method;
 use protect::Protected;
 use publish::Edition;
 use serde_json::json;
@@ -88,9 +90,14 @@ pub fn build(
         return microdata::build(store, dataset, terms, counted, &edition, folder);
     }
     protect::with_zeros(dataset, &mut counted.inner)?;
-    let mut cube = Cube::with_totals(dataset.chains(), &counted.inner);
+    let changed = dataset.protection.as_ref().filter(|p| p.method != Method::Suppression);
+    let mut cube = match changed.filter(|_| !counted.inner.is_empty()) {
+        Some(protection) => perturb::cube(dataset, protection, &counted.inner)?,
+        None => Cube::with_totals(dataset.chains(), &counted.inner),
+    };
     let mut before = Vec::new();
-    let protected = match dataset.protection.as_ref().filter(|_| !cube.cells.is_empty()) {
+    let masking = dataset.protection.as_ref().filter(|p| p.method == Method::Suppression);
+    let protected = match masking.filter(|_| !cube.cells.is_empty()) {
         Some(protection) => {
             before = earlier::earlier(store, dataset, &population)?;
             let policy = protection.policy();
@@ -105,6 +112,9 @@ pub fn build(
     }
     let written = publish::write_data(dataset, &cube, &edition, folder)?;
     let certificate = protect::prove(dataset, protected.as_ref(), &written)?;
+    if let Some(protection) = changed {
+        earlier::changed_alone(store, protection.method, &population, &written.digest.to_string())?;
+    }
     if dataset.measure.amounts() {
         earlier::amounts_once(store, &population, &written.digest.to_string())?;
     }

@@ -136,7 +136,7 @@ fn parquet(dataset: &Dataset, cube: &Cube, path: &Path) -> Result<Digest> {
         .collect();
     for figure in dataset.figures() {
         let shown = column(cube, figure);
-        let values: ArrayRef = if figure.unit.additive() {
+        let values: ArrayRef = if figure.unit.whole() {
             Arc::new(Int64Array::from_iter(shown.iter().map(|s| match s {
                 Shown::Whole(v) => i64::try_from(*v).ok(),
                 _ => None,
@@ -170,13 +170,13 @@ fn descriptor(dataset: &Dataset, edition: &Edition<'_>, csv: &[u8], parquet_dige
     let zeros = dataset.protection.as_ref().map(|p| p.policy().zeros);
     for figure in dataset.figures() {
         let additive = figure.unit.additive();
-        let mut field = json!({"name": figure.name, "type": if additive { "integer" } else { "number" }, "title": figure.title,
+        let mut field = json!({"name": figure.name, "type": if figure.unit.whole() { "integer" } else { "number" }, "title": figure.title,
                                "cartulaire:role": "measure", "cartulaire:additive": additive, "cartulaire:zeros": zeros});
         if let (Unit::Amount, Some(map)) = (figure.unit, field.as_object_mut()) {
             map.insert("cartulaire:amount".into(), true.into());
         }
         fields.push(field);
-        let (title, codes) = match additive {
+        let (title, codes) = match figure.unit.whole() {
             true => ("Statut : F publié, C masqué (secret statistique)", vec!["F", "C"]),
             false => ("Statut : F publié, C masqué (secret statistique), M sans objet", vec!["F", "C", "M"]),
         };
@@ -184,7 +184,23 @@ fn descriptor(dataset: &Dataset, edition: &Edition<'_>, csv: &[u8], parquet_dige
                            "constraints": {"required": true, "enum": codes}, "cartulaire:role": "status"}));
     }
     let schema = json!({"fields": fields, "missingValues": [""], "primaryKey": dataset.dimension_names()});
-    package(dataset, edition, csv, parquet_digest, &schema)
+    let mut package = package(dataset, edition, csv, parquet_digest, &schema);
+    let told = dataset.protection.as_ref().map(|p| (p.base(), p.noise()));
+    if let (Some((base, noise)), Some(map)) = (told, package.as_object_mut()) {
+        if let Some(base) = base {
+            map.extend([
+                ("cartulaire:method".into(), "rounding".into()),
+                ("cartulaire:base".into(), base.into()),
+            ]);
+        }
+        if let Some(noise) = noise {
+            map.extend([
+                ("cartulaire:method".into(), "cell_key".into()),
+                ("cartulaire:noise".into(), noise.into()),
+            ]);
+        }
+    }
+    package
 }
 
 /// `datapackage.json` around the schema of a table.
@@ -216,6 +232,19 @@ fn readme(dataset: &Dataset, cube: &Cube, edition: &Edition<'_>) -> String {
         || "Ce jeu ne compte pas de personnes : aucune cellule n'est masquée.".to_owned(),
         |protection| {
             let policy = protection.policy();
+            if let Some(base) = protection.base() {
+                return format!(
+                    "Politique « {} » : chaque chiffre est arrondi à un multiple de {base} ; rien n'est masqué.",
+                    policy.name
+                );
+            }
+            if let Some(noise) = protection.noise() {
+                return format!(
+                    "Politique « {} » : chaque chiffre porte un bruit d'au plus {noise}, le même pour les mêmes personnes ; les \
+                     totaux ne sont pas les sommes des lignes, et une ligne absente vaut de 0 à {noise}.",
+                    policy.name
+                );
+            }
             format!(
                 "Politique « {} » : une cellule de 1 à {} personnes est masquée, ainsi que celles qui permettraient de la \
                  recalculer à partir des totaux. {masked} cellules sur {} sont masquées. Avant la publication, pour chaque \
@@ -231,8 +260,10 @@ fn readme(dataset: &Dataset, cube: &Cube, edition: &Edition<'_>) -> String {
             )
         },
     );
+    let noisy = dataset.protection.as_ref().is_some_and(|p| p.noise().is_some());
+    let absent = if noisy { "" } else { "Une combinaison absente vaut zéro. " };
     let names: Vec<String> = dataset.figures().iter().map(|f| format!("`{}`", f.status())).collect();
-    let missing = match dataset.figures().iter().all(|f| f.unit.additive()) {
+    let missing = match dataset.figures().iter().all(|f| f.unit.whole()) {
         true => "",
         false => ", ou `M` (sans objet : moyenne ou part de personne)",
     };
@@ -249,7 +280,7 @@ fn readme(dataset: &Dataset, cube: &Cube, edition: &Edition<'_>) -> String {
          - `METHODOLOGIE-anonymisation.md` : règles, pertes, et les trois critères mesurés.\n\
          - `dcat.jsonld`, `ods.json`, `datagouv.json` : descriptions pour les catalogues.\n\
          - `SHA256SUMS` : empreintes.\n\n## Lecture\n\n\
-         `_T` est le total d'une dimension. Une combinaison absente vaut zéro. {status}\n\n\
+         `_T` est le total d'une dimension. {absent}{status}\n\n\
          ## Protection\n\n{protection}\n",
         dataset.title, dataset.description
     )

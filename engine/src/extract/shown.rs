@@ -43,7 +43,7 @@ pub fn column(cube: &Cube, figure: Figure<'_>) -> Vec<Shown> {
     let open = |c: &Cell, shown: Shown| if c.masked { Shown::Masked } else { shown };
     let both = |c: &Cell, shown: Shown| if c.amount_masked { Shown::Masked } else { open(c, shown) };
     match figure.unit {
-        Unit::Count => cells.map(|c| open(c, Shown::Whole(c.figures.value))).collect(),
+        Unit::Count | Unit::Noisy => cells.map(|c| open(c, Shown::Whole(c.figures.value))).collect(),
         Unit::Amount => cells.map(|c| both(c, Shown::Whole(c.figures.sum))).collect(),
         Unit::Mean => cells.map(|c| both(c, quotient(c.figures.sum, c.figures.value, 100))).collect(),
         Unit::Share(dimension) => {

@@ -17,6 +17,8 @@ pub struct Figures {
     pub first: u64,
     /// What the second makes.
     pub second: u64,
+    /// Sum of the keys of its records, where noise is drawn from them.
+    pub key: u64,
 }
 
 impl Figures {
@@ -29,6 +31,7 @@ impl Figures {
     pub fn add(&mut self, other: Figures) {
         self.value += other.value;
         self.sum += other.sum;
+        self.key = self.key.wrapping_add(other.key);
         let (low, high) = (self.first.min(other.first), self.first.max(other.first));
         self.second = low.max(self.second).max(other.second);
         self.first = high;
@@ -113,7 +116,7 @@ mod tests {
 
     #[test]
     fn the_first_two_of_a_margin_are_those_of_its_cells() {
-        let of = |sum, first, second| Figures { value: 3, sum, first, second };
+        let of = |sum, first, second| Figures { value: 3, sum, first, second, key: 0 };
         let mut a = of(100, 60, 30);
         a.add(of(90, 50, 40));
         assert_eq!(a, Figures { value: 6, ..of(190, 60, 50) });

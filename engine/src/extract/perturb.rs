@@ -1,0 +1,112 @@
+//! The two methods that mask nothing and change figures instead: controlled rounding, and noise by cell key.
+
+use super::dataset::{Dataset, Protection};
+use super::protect;
+use super::table::{Cube, Figures};
+use crate::disclosure::audit::{Interval, Limits};
+use crate::disclosure::cell_key::Perturbation;
+use crate::disclosure::policy::Policy;
+use crate::disclosure::release::Key;
+use crate::disclosure::rounding::round;
+use crate::error::{Error, Result};
+use crate::french::count;
+use serde::Deserialize;
+use std::collections::BTreeMap;
+
+/// How persons are protected.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Method {
+    /// Cells are masked.
+    #[default]
+    Suppression,
+    /// Figures are multiples of `base`, and add up.
+    Rounding,
+    /// Figures carry a bounded noise, the same for the same persons, and do not add up.
+    CellKey,
+}
+
+/// Faults of a method under its policy: with the base of rounding or the bound of noise.
+pub fn faults(method: Method, policy: &Policy, base: Option<u32>, noise: Option<u32>) -> Vec<String> {
+    let mut found = Vec::new();
+    let least = policy.threshold.saturating_add(1).max(policy.width.saturating_add(2));
+    match (method, base, noise) {
+        (Method::Suppression, None, None) => {}
+        (Method::Suppression, ..) => {
+            found.push("base et noise sont ceux de method = \"rounding\" et \"cell_key\"".into());
+        }
+        // A figure shown as nil may then be anything below the base.
+        (Method::Rounding, Some(base), None) if base >= least => {}
+        (Method::Rounding, ..) => found.push(format!(
+            "method = \"rounding\" veut base, de {least} ou plus (au-delà du seuil et du doute), et pas de noise"
+        )),
+        (Method::CellKey, None, Some(noise)) if noise < 11 && noise.saturating_add(1) >= policy.threshold => {}
+        (Method::CellKey, ..) => found.push(format!(
+            "method = \"cell_key\" veut noise, de {} à 10 (un chiffre montré à 1 peut alors atteindre le seuil), et pas de base",
+            policy.threshold.saturating_sub(1)
+        )),
+    }
+    found
+}
+
+/// The published figures of a dataset whose method changes them.
+///
+/// # Errors
+/// [`Error::Usage`] without a key; [`Error::Refused`] `PERTURBATION_REFUSED` when a small cell can still be
+/// computed.
+pub fn cube(
+    dataset: &Dataset,
+    protection: &Protection,
+    inner: &BTreeMap<Vec<String>, Figures>,
+) -> Result<Cube> {
+    let Some(secret) = dataset.secret else {
+        return Err(Error::Usage(format!(
+            "jeu {} : ses chiffres se changent avec une clé, et il n'y en a pas",
+            dataset.name
+        )));
+    };
+    let mut cube = Cube::with_totals(dataset.chains(), inner);
+    let names = dataset.dimension_names();
+    let keys: Vec<Key> = cube.cells.iter().map(|c| cube.key(c, &names)).collect();
+    let tables = protect::tables(dataset, inner)?;
+    if let Some(base) = protection.base() {
+        let rounded = round(&tables, base, &secret)?;
+        let by: BTreeMap<Key, i64> =
+            (0_u32..).zip(&rounded.values).map(|(cell, value)| (tables.key(cell), *value)).collect();
+        for (cell, key) in cube.cells.iter_mut().zip(&keys) {
+            let shown = by.get(key).and_then(|v| u64::try_from(*v).ok());
+            cell.figures.value = shown.ok_or_else(|| {
+                Error::Corrupt(format!("jeu {} : cellule hors de ses dimensions", dataset.name))
+            })?;
+        }
+        return Ok(cube);
+    }
+    let noise = Perturbation::new(protection.noise().unwrap_or(0))?;
+    for cell in &mut cube.cells {
+        cell.figures.value = noise.shown(cell.figures.value, cell.figures.key);
+    }
+    let by: BTreeMap<&Key, u64> = keys.iter().zip(&cube.cells).map(|(k, c)| (k, c.figures.value)).collect();
+    let shown: Vec<u64> =
+        (0..).take(tables.cells.len()).map(|cell| by.get(&tables.key(cell)).copied().unwrap_or(0)).collect();
+    let policy = protection.policy();
+    let rule = policy.uniform();
+    let known = noise.attack(&shown, &tables.relations, &Limits::default())?;
+    let unsure = |i: &&Interval| {
+        let few = tables.cells.get(i.cell as usize).is_some_and(|c| (1..rule.threshold).contains(&c.value));
+        let wide = i.upper.is_none_or(|u| u >= rule.threshold && u - i.lower >= rule.width && i.is_exact());
+        few && !wide
+    };
+    let exposed = known.iter().filter(unsure).count() as u64;
+    if exposed > 0 {
+        return Err(Error::Refused {
+            code: "PERTURBATION_REFUSED",
+            message: format!(
+                "{} malgré le bruit, par les additions ; rien n'est publié : masquez (method = \"suppression\"), ou publiez moins de croisements",
+                count(exposed, "petite cellule se recalcule", "petites cellules se recalculent")
+            ),
+        });
+    }
+    // A row shown at nil would tell that somebody is there.
+    cube.cells.retain(|c| c.figures.value > 0);
+    Ok(cube)
+}
