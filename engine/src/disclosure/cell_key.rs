@@ -140,15 +140,39 @@ impl Perturbation {
     /// # Errors
     /// [`Error::Corrupt`] when no counts agree with what is shown.
     pub fn attack(&self, shown: &[u64], relations: &[Relation], limits: &Limits) -> Result<Vec<Interval>> {
-        let bounds: Vec<(i64, i64)> = shown
-            .iter()
-            .map(|v| {
-                let v = i64::try_from(*v).unwrap_or(i64::MAX / 16);
-                // What is shown is not nil; what is nil may be a few.
-                if v == 0 { (0, self.bound) } else { ((v - self.bound).max(1), v + self.bound) }
-            })
-            .collect();
-        attack_within(&bounds, relations, limits)
+        attack_within(&self.bounds(shown), relations, limits)
+    }
+
+    /// The same for who reads a table that leaves out what is shown as nil: its margins may hold more than
+    /// what it lists.
+    ///
+    /// # Errors
+    /// As [`Perturbation::attack`].
+    pub fn attack_listed(
+        &self,
+        shown: &[u64],
+        relations: &[Relation],
+        limits: &Limits,
+    ) -> Result<Vec<Interval>> {
+        let mut bounds = self.bounds(shown);
+        let listed = bounds.len();
+        let most = bounds.iter().map(|(_, high)| *high).max().unwrap_or(0);
+        let mut open = relations.to_vec();
+        for relation in &mut open {
+            relation.children.push(u32::try_from(bounds.len()).unwrap_or(u32::MAX));
+            bounds.push((0, most));
+        }
+        let found = attack_within(&bounds, &open, limits)?;
+        Ok(found.into_iter().filter(|i| (i.cell as usize) < listed).collect())
+    }
+
+    /// Least and greatest count behind each figure: what is shown is not nil, what is nil may be a few.
+    fn bounds(&self, shown: &[u64]) -> Vec<(i64, i64)> {
+        let bounds = |v: &u64| {
+            let v = i64::try_from(*v).unwrap_or(i64::MAX / 16);
+            if v == 0 { (0, self.bound) } else { ((v - self.bound).max(1), v + self.bound) }
+        };
+        shown.iter().map(bounds).collect()
     }
 }
 
@@ -251,5 +275,14 @@ mod tests {
         assert!(found.iter().all(Interval::is_pinned));
         let found = p.attack(&[6, 3, 4], &[sum], &Limits::default()).unwrap();
         assert!(found.iter().all(|i| !i.is_pinned()));
+    }
+
+    #[test]
+    fn a_margin_may_hold_more_than_what_is_listed() {
+        let p = Perturbation::new(2).unwrap();
+        let sum = Relation { parent: 0, children: vec![1, 2] };
+        let found = p.attack_listed(&[9, 2, 3], &[sum], &Limits::default()).unwrap();
+        let bounds: Vec<(i64, Option<i64>)> = found.iter().map(|i| (i.lower, i.upper)).collect();
+        assert_eq!(bounds, [(7, Some(11)), (1, Some(4)), (1, Some(5))]);
     }
 }

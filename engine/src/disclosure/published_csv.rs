@@ -39,6 +39,9 @@ pub struct PublishedTable {
     pub altered: bool,
     /// Figures are rounded to multiples of this.
     pub base: Option<i64>,
+    /// Figures are this far from the truth at most. The truth adds up, and a row that is not there may be
+    /// as much.
+    pub noise: Option<u32>,
     /// Names of the cells.
     pub keys: Vec<Key>,
     /// Measures, in the order of columns.
@@ -109,6 +112,8 @@ struct Package {
     version: String,
     #[serde(rename = "cartulaire:base")]
     base: Option<u32>,
+    #[serde(rename = "cartulaire:noise")]
+    noise: Option<u32>,
     resources: Vec<Resource>,
 }
 
@@ -214,7 +219,8 @@ pub fn parse(descriptor: &[u8], data: &[u8]) -> Result<PublishedTable> {
     };
     let layout = layout(schema.fields).map_err(|(near, message)| refuse(&near, message))?;
     let rows = Rows::read(&layout, data)?;
-    let (keys, relations) = (rows.keys(&layout), rows.relations(&layout)?);
+    // A margin whose noise made it nil is not there.
+    let (keys, relations) = (rows.keys(&layout), rows.relations(&layout, package.noise.is_none())?);
     let measures = layout
         .measures
         .into_iter()
@@ -233,13 +239,15 @@ pub fn parse(descriptor: &[u8], data: &[u8]) -> Result<PublishedTable> {
                     }
                 }
             }
-            let relations = if field.additive { relations.clone() } else { Vec::new() };
+            let added = field.additive || package.noise.is_some();
+            let relations = if added { relations.clone() } else { Vec::new() };
             let published = Published { cells, relations };
             Measure { name: field.name, additive: field.additive, persons: !field.amount, published }
         })
         .collect();
     let base = package.base.map(i64::from);
-    Ok(PublishedTable { name: package.name, version: package.version, digest, altered, base, keys, measures })
+    let (name, version, noise) = (package.name, package.version, package.noise);
+    Ok(PublishedTable { name, version, digest, altered, base, noise, keys, measures })
 }
 
 fn layout(fields: Vec<Field>) -> Result<Layout, (String, String)> {
@@ -476,7 +484,8 @@ impl<'a> Rows<'a> {
         self.rows.iter().map(named).collect()
     }
 
-    fn relations(&self, layout: &Layout) -> Result<Vec<Relation>> {
+    /// Additions; a margin that is not there is a fault when `whole`.
+    fn relations(&self, layout: &Layout, whole: bool) -> Result<Vec<Relation>> {
         let listed: BTreeSet<Vec<usize>> = self.rows.iter().map(|r| self.depths(layout, r)).collect();
         let mut sums: BTreeMap<(CellId, usize, usize), Vec<CellId>> = BTreeMap::new();
         let mut faults = Vec::new();
@@ -495,7 +504,7 @@ impl<'a> Rows<'a> {
                 }
                 match self.numbers.get(&codes) {
                     Some(parent) => sums.entry((*parent, h, depths.at(h))).or_default().push(cell),
-                    None if faults.len() < TOLD => {
+                    None if whole && faults.len() < TOLD => {
                         let name =
                             chain.get(nearest).and_then(|c| layout.names.get(*c)).map_or("", String::as_str);
                         let message = format!("la marge de cette ligne, « {name} » à _T, manque");

@@ -1,6 +1,7 @@
 //! The audit of a publication by its files: attacked, or checked against its certificate.
 
 use super::audit::{Interval, Limits, attack};
+use super::cell_key::Perturbation;
 use super::policy::Uniform;
 use super::proof_file::ProofFile;
 use super::published_csv::{Measure, PublishedTable, read};
@@ -129,12 +130,45 @@ pub fn attack_table(table: &PublishedTable, rule: Uniform, limits: &Limits) -> R
             }
         }
     }
+    if let Some(noise) = table.noise {
+        attack_noise(table, noise, rule, limits, &mut audit)?;
+    }
     audit.verdict = match (audit.exposed.is_empty(), audit.undecided) {
         (false, _) => Verdict::Unsafe,
         (true, 0) => Verdict::Safe,
         (true, _) => Verdict::Undecided,
     };
     Ok(audit)
+}
+
+/// What noise leaves to compute: the truth is near each figure, adds up, and is anything where no row is.
+fn attack_noise(
+    table: &PublishedTable,
+    noise: u32,
+    rule: Uniform,
+    limits: &Limits,
+    audit: &mut Audit,
+) -> Result<()> {
+    for measure in &table.measures {
+        let near = Perturbation::new(noise)?;
+        let shown: Vec<u64> = measure
+            .published
+            .cells
+            .iter()
+            .map(|k| k.value().and_then(|v| u64::try_from(v).ok()).unwrap_or(0))
+            .collect();
+        for i in near.attack_listed(&shown, &measure.published.relations, limits)? {
+            let few = i.lower < rule.threshold;
+            match i.upper.filter(|u| few && (*u < rule.threshold || u - i.lower < rule.width)) {
+                Some(upper) => {
+                    let key = table.keys.get(i.cell as usize).map_or(&[][..], Vec::as_slice);
+                    audit.exposed.push(Exposed { cell: label(key), lower: i.lower, upper });
+                }
+                None => audit.undecided += usize::from(few && !decided(&i)),
+            }
+        }
+    }
+    Ok(())
 }
 
 /// Tables were seen at both ends; or nothing bounds the cell.

@@ -82,11 +82,18 @@ pub fn amounts_once(store: &Store, population: &str, digest: &str) -> Result<()>
 ///
 /// # Errors
 /// [`Error::Refused`] `PERTURBED_REPEATED`.
-pub fn changed_alone(store: &Store, method: Method, population: &str, digest: &str) -> Result<()> {
+pub fn changed_alone(
+    store: &Store,
+    dataset: &Dataset,
+    method: Method,
+    population: &str,
+    digest: &str,
+) -> Result<()> {
     for row in store.ledger.publications()?.into_iter().filter(|p| p.digest != digest) {
         let found = described(&store.path(&row.path))?;
         let same_noise = method == Method::CellKey && found.changed.as_deref() == Some("cell_key");
-        if found.population == population && !same_noise {
+        let rows = found.microdata && found.same_persons(dataset, population);
+        if rows || found.population == population && !same_noise {
             return Err(Error::Refused {
                 code: "PERTURBED_REPEATED",
                 message: format!(
