@@ -118,15 +118,16 @@ fn table(file: &Path, names: &[&str]) -> Result<Value> {
     }))
 }
 
+fn text(column: &Column, row: usize) -> &str {
+    column.codes.get(row).and_then(|v| column.values.get(*v as usize)).map_or("", String::as_str)
+}
+
 /// The t of a file as it is, `secret` being ordered.
 fn distance(file: &Path, known: &[&str], secret: &str) -> Result<Value> {
     let columns = read(file, &[known, &[secret]].concat())?;
     let started = Instant::now();
-    let text = |c: &Column, row: usize| {
-        c.codes.get(row).and_then(|v| c.values.get(*v as usize)).cloned().unwrap_or_default()
-    };
     let rows = columns.first().map_or(0, |c| c.codes.len());
-    let all: Vec<Vec<String>> = (0..rows).map(|row| columns.iter().map(|c| text(c, row)).collect()).collect();
+    let all: Vec<Vec<&str>> = (0..rows).map(|row| columns.iter().map(|c| text(c, row)).collect()).collect();
     let anything = Request { k: 0, l: 0, t: None, suppressed: 0 };
     let found = verify(&all, known.len(), &[true], &anything)?;
     Ok(

@@ -10,6 +10,7 @@
 
 mod classes;
 pub mod criteria;
+mod distance;
 mod search;
 #[cfg(test)]
 mod tests;
@@ -85,29 +86,4 @@ pub struct Request {
     pub t: Option<u64>,
     /// Rows that may be left out, in [`PARTS`].
     pub suppressed: u64,
-}
-
-/// Whether the distance between the secrets of a class (`counts`, of `size` rows) and of all rows
-/// (`all`, of `rows`) is at most `t`: earth mover's distance, exactly. Ordered values are a rank apart from
-/// each other, others all as far.
-fn within(counts: &[u64], size: u64, all: &[u64], rows: u64, ordered: bool, t: u64) -> bool {
-    let (distance, whole) = distance(counts, size, all, rows, ordered);
-    distance.saturating_mul(u128::from(PARTS)) <= whole.saturating_mul(u128::from(t))
-}
-
-/// The distance as a fraction.
-fn distance(counts: &[u64], size: u64, all: &[u64], rows: u64, ordered: bool) -> (u128, u128) {
-    let (n, m) = (i128::from(size), i128::from(rows));
-    let differences = counts.iter().zip(all).map(|(a, b)| i128::from(*a) * m - i128::from(*b) * n);
-    let whole = size as u128 * rows as u128;
-    if ordered {
-        let mut moved = 0_i128;
-        let total = differences.map(|d| {
-            moved += d;
-            moved.unsigned_abs()
-        });
-        (total.sum(), whole * (all.len().saturating_sub(1) as u128).max(1))
-    } else {
-        (differences.map(i128::unsigned_abs).sum(), whole * 2)
-    }
 }

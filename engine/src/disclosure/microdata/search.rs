@@ -7,7 +7,8 @@
 //! classes that are too far, which may be more than needed: never unsafe, not always the least.
 
 use super::classes::Classes;
-use super::{PARTS, Quasi, Request, within};
+use super::distance::Spread;
+use super::{PARTS, Quasi, Request};
 use crate::disclosure::slots::Slots;
 use crate::error::{Error, Result};
 use foldhash::fast::FixedState;
@@ -194,7 +195,7 @@ fn failing(classes: &Classes, quasi: &[Quasi], levels: &[usize], request: &Reque
         }
         if let Some(t) = request.t {
             // Leaving rows out changes what all rows are: again until none fails.
-            while spent(&bad) <= budget && far(classes, &merged, &sizes, t, &mut bad) {}
+            while spent(&bad) <= budget && far(classes, &merged, t, &mut bad) {}
         }
         if spent(&bad) > budget {
             return None;
@@ -231,7 +232,7 @@ fn merge(secret: &[(u32, u32, u32)], of: &[u32]) -> Vec<(u32, u32, u64)> {
 }
 
 /// Adds the classes whose secrets are too far from those of the rows that stay; whether there were any.
-fn far(classes: &Classes, merged: &[Vec<(u32, u32, u64)>], sizes: &[u64], t: u64, bad: &mut [bool]) -> bool {
+fn far(classes: &Classes, merged: &[Vec<(u32, u32, u64)>], t: u64, bad: &mut [bool]) -> bool {
     let mut found = Vec::new();
     for (secret, (whole, ordered)) in merged.iter().zip(&classes.whole) {
         let mut all = vec![0_u64; whole.len()];
@@ -248,20 +249,16 @@ fn far(classes: &Classes, merged: &[Vec<(u32, u32, u64)>], sizes: &[u64], t: u64
             })
             .collect();
         all.retain(|n| *n > 0);
-        let rows = all.iter().sum();
-        let mut counts = vec![0_u64; all.len()];
+        let all = Spread::new(all, *ordered);
+        let mut held = Vec::new();
         for part in secret.chunk_by(|a, b| a.0 == b.0) {
             let class = part.first().map_or(0, |(class, _, _)| *class);
             if bad.at(class as usize) {
                 continue;
             }
-            counts.fill(0);
-            for (_, value, n) in part {
-                if let Some(Some(rank)) = ranks.get(*value as usize) {
-                    counts.put(*rank, *n);
-                }
-            }
-            if !within(&counts, sizes.at(class as usize), &all, rows, *ordered, t) {
+            held.clear();
+            held.extend(part.iter().filter_map(|(_, value, n)| Some(((*ranks.get(*value as usize)?)?, *n))));
+            if !all.within(&held, t) {
                 found.push(class);
             }
         }

@@ -77,23 +77,6 @@ fn columns_that_do_not_go_together_are_refused() {
 }
 
 #[test]
-fn distances_are_those_of_the_articles() {
-    // Li et al. (2007): salaries 3k to 11k; {3,4,5} is at 0.375, {6,8,11} at 0.167.
-    let all = [1; 9];
-    for (class, parts) in [([0, 1, 2], 375_000), ([3, 5, 8], 166_667)] {
-        let mut counts = [0; 9];
-        class.iter().for_each(|c: &usize| counts[*c] = 1);
-        let (far, whole) = distance(&counts, 3, &all, 9, true);
-        assert_eq!((far * u128::from(PARTS) * 2 + whole) / (2 * whole), parts);
-        assert!(within(&counts, 3, &all, 9, true, parts as u64 + 1));
-        assert!(!within(&counts, 3, &all, 9, true, parts as u64 - 1));
-    }
-    // Unordered: half the sum of differences.
-    let (far, whole) = distance(&[2, 0], 2, &[2, 2], 4, false);
-    assert_eq!(far * 2, whole);
-}
-
-#[test]
 fn rows_that_are_not_what_is_asked_do_not_leave() {
     let row = |a: &str, s: &str| vec![a.to_owned(), s.to_owned()];
     let rows = vec![row("x", "1"), row("x", "2"), row("y", "3"), row("y", "3")];

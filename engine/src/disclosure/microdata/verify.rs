@@ -1,9 +1,13 @@
 //! The rows about to leave, measured again from their texts: nothing is taken over from the search.
 
-use super::{MISSING, PARTS, Request, distance};
+use super::distance::Spread;
+use super::{MISSING, PARTS, Request};
+use crate::disclosure::slots::Slots;
 use crate::error::{Error, Result};
+use foldhash::fast::FixedState;
+use hashbrown::{HashMap, HashSet};
 use serde::Serialize;
-use std::collections::BTreeMap;
+use std::hash::Hash;
 
 /// What the rows are.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
@@ -25,40 +29,62 @@ pub struct Measured {
 ///
 /// # Errors
 /// [`Error::Refused`] `MICRODATA_UNSAFE` with what fails.
-pub fn verify(rows: &[Vec<String>], known: usize, ordered: &[bool], request: &Request) -> Result<Measured> {
+pub fn verify<'a, T: AsRef<str> + Eq + Hash>(
+    rows: &'a [Vec<T>],
+    known: usize,
+    ordered: &[bool],
+    request: &Request,
+) -> Result<Measured> {
     let refuse = |message: String| Err(Error::Refused { code: "MICRODATA_UNSAFE", message });
     if rows.iter().any(|r| r.len() != known + ordered.len()) {
         return refuse("une ligne a une colonne qui n'est pas déclarée, ou il lui en manque une".into());
     }
-    let mut classes: BTreeMap<&[String], Vec<&Vec<String>>> = BTreeMap::new();
+    let mut numbers: HashMap<&[T], u32, FixedState> = HashMap::default();
+    let mut sizes: Vec<u64> = Vec::new();
+    let mut of = Vec::with_capacity(rows.len());
     for row in rows {
-        classes.entry(row.get(..known).unwrap_or_default()).or_default().push(row);
+        let next = sizes.len() as u32;
+        let class = *numbers.entry(row.get(..known).unwrap_or_default()).or_insert(next);
+        if class == next {
+            sizes.push(0);
+        }
+        sizes.change(class as usize, |n| n + 1);
+        of.push(class);
     }
     let mut found = Measured {
         rows: rows.len() as u64,
-        classes: classes.len() as u64,
-        k: classes.values().map(|c| c.len() as u64).min().unwrap_or(0),
+        classes: sizes.len() as u64,
+        k: sizes.iter().copied().min().unwrap_or(0),
         l: 0,
         t: 0,
     };
     let mut least = None;
     for (i, ordered) in ordered.iter().enumerate() {
-        let value = |row: &Vec<String>| row.get(known + i).cloned().unwrap_or_default();
-        let mut values: Vec<String> = rows.iter().map(value).collect();
+        let value = |row: &'a Vec<T>| row.get(known + i).map_or("", T::as_ref);
+        let held: HashSet<&str, FixedState> = rows.iter().map(value).collect();
+        let mut values: Vec<&str> = held.into_iter().collect();
         values.sort_by(|a, b| order(a).cmp(&order(b)));
-        values.dedup();
-        let count = |list: &mut dyn Iterator<Item = String>| -> Vec<u64> {
-            let mut counts: BTreeMap<String, u64> = BTreeMap::new();
-            list.for_each(|v| *counts.entry(v).or_default() += 1);
-            values.iter().map(|v| counts.get(v).copied().unwrap_or(0)).collect()
-        };
-        let all = count(&mut rows.iter().map(value));
-        for class in classes.values() {
-            let counts = count(&mut class.iter().map(|r| value(r)));
-            let told = counts.iter().zip(&values).filter(|(n, v)| **n > 0 && *v != MISSING);
-            let different = told.count() as u64;
+        let ranks: HashMap<&str, u32, FixedState> = values.iter().copied().zip(0..).collect();
+        let mut all = vec![0_u64; values.len()];
+        let mut pairs: Vec<(u32, u32)> = Vec::with_capacity(rows.len());
+        for (class, row) in of.iter().zip(rows) {
+            let rank = ranks.get(value(row)).copied().unwrap_or(0);
+            all.change(rank as usize, |n| n + 1);
+            pairs.push((*class, rank));
+        }
+        pairs.sort_unstable();
+        let all = Spread::new(all, *ordered);
+        let missing = ranks.get(MISSING).map(|rank| *rank as usize);
+        let mut class: Vec<(usize, u64)> = Vec::new();
+        for part in pairs.chunk_by(|a, b| a.0 == b.0) {
+            class.clear();
+            class.extend(
+                part.chunk_by(|a, b| a.1 == b.1)
+                    .map(|same| (same.first().map_or(0, |(_, rank)| *rank as usize), same.len() as u64)),
+            );
+            let different = class.iter().filter(|(rank, _)| Some(*rank) != missing).count() as u64;
             least = Some(least.map_or(different, |l: u64| l.min(different)));
-            let (far, whole) = distance(&counts, class.len() as u64, &all, found.rows, *ordered);
+            let (far, whole) = all.distance(&class);
             let parts = (far * u128::from(PARTS)).div_ceil(whole.max(1));
             found.t = found.t.max(u64::try_from(parts).unwrap_or(u64::MAX));
         }
