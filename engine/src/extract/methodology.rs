@@ -84,14 +84,16 @@ fn changed(dataset: &Dataset, population: &str, policy: &Policy) -> Option<Strin
     let threshold = policy.threshold;
     if let Some(base) = protection.base() {
         return Some(format!(
-            "{head}Chaque chiffre est arrondi à un multiple de {base} ; les totaux sont les sommes des chiffres arrondis. Le choix \
-             du multiple, au-dessus ou au-dessous, se tire avec une clé secrète.\n\n## Les trois critères\n\n\
+            "{head}Chaque chiffre est arrondi à un multiple de {base} ; les totaux sont les sommes des chiffres arrondis. Chaque \
+             chiffre va au multiple le plus proche, sauf quand une addition en demande un autre ; l'ordre des choix se tire avec une \
+             clé secrète. Une ligne absente vaut de 0 à {}.\n\n## Les trois critères\n\n\
              - Individualisation : un chiffre peut être à {} près de la vérité, dans un sens ou dans l'autre ; aucun ne montre une \
              personne, ni un groupe dont on saurait qu'il en compte moins de {threshold}.\n\
              - Corrélation : ce jeu est le seul qui parte de cette population ; aucune colonne ne désigne une personne.\n\
-             - Inférence : un chiffre montré à 0 peut en valoir jusqu'à {} ; aucun groupe n'est à coup sûr tout entier dans une modalité \
+             - Inférence : une ligne absente peut valoir jusqu'à {} ; aucun groupe n'est à coup sûr tout entier dans une modalité \
              dont les autres sont listées.\n\n## Ce qui est perdu\n\nRien n'est masqué. La somme de plusieurs chiffres s'écarte de la \
              vérité d'autant plus qu'ils sont nombreux.\n",
+            base - 1,
             base - 1,
             base - 1
         ));

@@ -13,6 +13,9 @@ use crate::french::count;
 use serde::Deserialize;
 use std::collections::BTreeMap;
 
+/// Base of rounding at most.
+const LARGEST_BASE: u32 = 10_000;
+
 /// How persons are protected.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -29,22 +32,30 @@ pub enum Method {
 /// Faults of a method under its policy: with the base of rounding or the bound of noise.
 pub fn faults(method: Method, policy: &Policy, base: Option<u32>, noise: Option<u32>) -> Vec<String> {
     let mut found = Vec::new();
-    let least = policy.threshold.saturating_add(1).max(policy.width.saturating_add(2));
+    // Cells are rounded to the nearest multiple where nothing else pulls them: whoever knows this must still
+    // not exclude the threshold of what is not shown.
+    let least = policy.threshold.saturating_mul(2).max(policy.width.saturating_add(2));
     match (method, base, noise) {
         (Method::Suppression, None, None) => {}
         (Method::Suppression, ..) => {
             found.push("base et noise sont ceux de method = \"rounding\" et \"cell_key\"".into());
         }
-        // A figure shown as nil may then be anything below the base.
-        (Method::Rounding, Some(base), None) if base >= least => {}
+        (Method::Rounding, Some(base), None) if (least..=LARGEST_BASE).contains(&base) => {}
         (Method::Rounding, ..) => found.push(format!(
-            "method = \"rounding\" veut base, de {least} ou plus (au-delà du seuil et du doute), et pas de noise"
+            "method = \"rounding\" veut base, de {least} (deux fois le seuil) à {LARGEST_BASE}, et pas de noise"
         )),
         (Method::CellKey, None, Some(noise)) if noise < 11 && noise.saturating_add(1) >= policy.threshold => {}
         (Method::CellKey, ..) => found.push(format!(
             "method = \"cell_key\" veut noise, de {} à 10 (un chiffre montré à 1 peut alors atteindre le seuil), et pas de base",
             policy.threshold.saturating_sub(1)
         )),
+    }
+    if method != Method::Suppression && !policy.attributes.is_empty() {
+        found.push(
+            "attributes ne se protège qu'en masquant : deux chiffres changés mais égaux diraient qu'un groupe est tout \
+             entier dans une modalité ; retirez attributes, ou écrivez method = \"suppression\""
+                .into(),
+        );
     }
     found
 }
@@ -79,6 +90,8 @@ pub fn cube(
                 Error::Corrupt(format!("jeu {} : cellule hors de ses dimensions", dataset.name))
             })?;
         }
+        // A row shown at nil would tell that somebody is there.
+        cube.cells.retain(|c| c.figures.value > 0);
         return Ok(cube);
     }
     let noise = Perturbation::new(protection.noise().unwrap_or(0))?;

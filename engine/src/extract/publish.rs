@@ -234,8 +234,9 @@ fn readme(dataset: &Dataset, cube: &Cube, edition: &Edition<'_>) -> String {
             let policy = protection.policy();
             if let Some(base) = protection.base() {
                 return format!(
-                    "Politique « {} » : chaque chiffre est arrondi à un multiple de {base} ; rien n'est masqué.",
-                    policy.name
+                    "Politique « {} » : chaque chiffre est arrondi à un multiple de {base} ; rien n'est masqué, et une ligne absente vaut de 0 à {}.",
+                    policy.name,
+                    base - 1
                 );
             }
             if let Some(noise) = protection.noise() {
