@@ -470,16 +470,18 @@ fn figures(folder: &Path) -> std::collections::BTreeMap<String, i64> {
     csv.lines().skip(1).map(row).collect()
 }
 
+fn run_in(own: &Own, date: &str, code: i32) -> String {
+    let out = common::run(&["run", "nightly", "--date", date, "--config", &own.config], code);
+    String::from_utf8_lossy(&[out.stdout, out.stderr].concat()).into_owned()
+}
+
 #[test]
 fn changed_figures_need_a_key_stay_near_the_truth_and_alone_of_their_population() {
     let dataset = "eleves-uai-niveau";
     for (method, bound) in [("method = \"rounding\"\nbase = 10", 9), ("method = \"cell_key\"\nnoise = 6", 6)]
     {
         let own = changed(method);
-        let run = |code: i32| {
-            let out = common::run(&["run", "nightly", "--date", common::DATE, "--config", &own.config], code);
-            String::from_utf8_lossy(&[out.stdout, out.stderr].concat()).into_owned()
-        };
+        let run = |code: i32| run_in(&own, common::DATE, code);
         assert!(run(2).contains("key_file"), "{method}");
         with_key(&own, &[7; 8]);
         assert!(run(2).contains("trop court"), "{method}");
@@ -523,6 +525,11 @@ fn changed_figures_need_a_key_stay_near_the_truth_and_alone_of_their_population(
             String::from_utf8_lossy(&out.stdout).into_owned()
         };
         assert!(extract().contains("PERTURBED_PUBLISHED"), "{method}");
+        let own = changed(method);
+        with_key(&own, &[7; 40]);
+        run_in(&own, common::DATE, 0);
+        with_key(&own, &[8; 40]);
+        assert!(run_in(&own, "2026-01-13", 4).contains("PERTURBED_REPEATED"), "{method}");
     }
 }
 

@@ -1,7 +1,7 @@
 //! What was published before of the same population, as its files say it.
 
 use super::dataset::Dataset;
-use super::perturb::Method;
+use super::perturb;
 use crate::disclosure::published_csv;
 use crate::disclosure::release::Release;
 use crate::error::{Error, IoContext, Result};
@@ -78,27 +78,22 @@ pub fn amounts_once(store: &Store, population: &str, digest: &str) -> Result<()>
 }
 
 /// Refuses changed figures of a population of which others were published: together they narrow the doubt. Noise
-/// drawn from the same persons is the same: its versions may follow each other.
+/// drawn alike from the same persons is the same: the versions of one series may follow each other.
 ///
 /// # Errors
 /// [`Error::Refused`] `PERTURBED_REPEATED`.
-pub fn changed_alone(
-    store: &Store,
-    dataset: &Dataset,
-    method: Method,
-    population: &str,
-    digest: &str,
-) -> Result<()> {
+pub fn changed_alone(store: &Store, dataset: &Dataset, population: &str, digest: &str) -> Result<()> {
+    let series = perturb::series(dataset);
     for row in store.ledger.publications()?.into_iter().filter(|p| p.digest != digest) {
         let found = described(&store.path(&row.path))?;
-        let same_noise = method == Method::CellKey && found.changed.as_deref() == Some("cell_key");
+        let same_noise = series.is_some() && found.series == series;
         let rows = found.microdata && found.same_persons(dataset, population);
         if rows || found.population == population && !same_noise {
             return Err(Error::Refused {
                 code: "PERTURBED_REPEATED",
                 message: format!(
                     "« {} » porte sur la même population : des chiffres arrondis partent une fois, et ni arrondis ni bruit ne se \
-                     mêlent à d'autres (reference fixe la date du compte)",
+                     mêlent à d'autres, ni à un bruit tiré autrement (même clé, même noise, même jeu ; reference fixe la date du compte)",
                     row.path
                 ),
             });
@@ -135,6 +130,8 @@ struct Described {
     table: String,
     /// Method that changed its figures.
     changed: Option<String>,
+    /// What its noise was drawn from.
+    series: Option<String>,
 }
 
 impl Described {
@@ -150,11 +147,13 @@ fn described(folder: &Path) -> Result<Described> {
     let value: Value =
         serde_json::from_str(&text).map_err(|e| Error::Corrupt(format!("{} : {e}", path.display())))?;
     let of = |key: &str| value.get(key).and_then(Value::as_str).unwrap_or_default().to_owned();
+    let told = |key: &str| value.get(key).and_then(Value::as_str).map(str::to_owned);
     Ok(Described {
         population: of("cartulaire:population"),
         state: of("cartulaire:state"),
         table: of("cartulaire:table"),
-        changed: value.get("cartulaire:method").and_then(Value::as_str).map(str::to_owned),
+        changed: told("cartulaire:method"),
+        series: told("cartulaire:series"),
         microdata: value.get("cartulaire:microdata").is_some_and(|m| m == &Value::Bool(true)),
     })
 }

@@ -112,8 +112,8 @@ pub fn build(
     }
     let written = publish::write_data(dataset, &cube, &edition, folder)?;
     let certificate = protect::prove(dataset, protected.as_ref(), &written)?;
-    if let Some(protection) = changed {
-        earlier::changed_alone(store, dataset, protection.method, &population, &written.digest.to_string())?;
+    if changed.is_some() {
+        earlier::changed_alone(store, dataset, &population, &written.digest.to_string())?;
     }
     if dataset.measure.amounts() {
         earlier::amounts_once(store, &population, &written.digest.to_string())?;

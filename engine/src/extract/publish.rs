@@ -197,6 +197,7 @@ fn descriptor(dataset: &Dataset, edition: &Edition<'_>, csv: &[u8], parquet_dige
             map.extend([
                 ("cartulaire:method".into(), "cell_key".into()),
                 ("cartulaire:noise".into(), noise.into()),
+                ("cartulaire:series".into(), super::perturb::series(dataset).into()),
             ]);
         }
     }
