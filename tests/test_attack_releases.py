@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 """Stores made by hand, each with what must be found in it. usage: test_attack_releases.py [PERSONS_CSV]"""
-import collections, csv, itertools, json, pathlib, subprocess, sys, tempfile
+import collections, csv, hashlib, itertools, json, pathlib, subprocess, sys, tempfile
 import numpy as np
 import attack_releases as attacker
 
@@ -19,26 +19,36 @@ def totals(dims, coarser, inner):
 
 
 def package(store, name, dims, inner, masked, coarser=None, zeros="published", state="2026-01-10", population="p",
-            without=()):
-    """Writes a version; `masked` tells from (codes, figure), `without` leaves whole crossings out."""
-    coarser = coarser or {}
+            without=(), measure="eleves", sources=None, told=None, amounts=None, **more):
+    """Writes a version; `masked` tells from (codes, figure), `without` leaves whole crossings out. What newer
+    descriptors say: `sources` {dimension: (column, prefix)}, `told` of the measure, `more` of the package. `amounts`:
+    figures of a second measure, and what is masked of it."""
+    coarser, sources = coarser or {}, sources or {}
     folder = store / name / "2026-01-12"
     folder.mkdir(parents=True)
     fields = [{"name": d, "type": "string", "cartulaire:role": "dimension", "cartulaire:hierarchy": coarser.get(d)}
-              for d in dims]
-    fields.append({"name": "eleves", "type": "integer", "cartulaire:role": "measure", "cartulaire:additive": True,
-                   "cartulaire:zeros": zeros})
-    fields.append({"name": "eleves_statut", "type": "string", "cartulaire:role": "status"})
-    (folder / "datapackage.json").write_text(json.dumps({
-        "name": name, "cartulaire:population": population, "cartulaire:state": state,
-        "resources": [{"name": "data", "path": "data.csv", "schema": {"fields": fields}}]}), "utf-8")
+              | dict(zip(("cartulaire:source", "cartulaire:prefix"), sources.get(d, ()))) for d in dims]
+    measures = [(measure, totals(dims, coarser, inner), masked, told or {})]
+    if amounts:
+        measures.append(("droit", totals(dims, coarser, amounts[0]), amounts[1],
+                         {"persons": False, "amount": True, "column": "crdc_droits.droit_net"}))
+    for m, _, _, say in measures:
+        fields.append({"name": m, "type": "integer", "cartulaire:role": "measure", "cartulaire:additive": True,
+                       "cartulaire:zeros": zeros} | {f"cartulaire:{k}": v for k, v in say.items()})
+        fields.append({"name": f"{m}_statut", "type": "string", "cartulaire:role": "status"})
     with open(folder / "data.csv", "w", encoding="utf-8-sig", newline="") as f:
         out = csv.writer(f, delimiter=";", lineterminator="\n")
-        out.writerow([*dims, "eleves", "eleves_statut"])
-        for codes, n in sorted(totals(dims, coarser, inner).items()):
+        out.writerow([*dims, *(column for m, *_ in measures for column in (m, f"{m}_statut"))])
+        for codes in sorted(measures[0][1]):
             if tuple(d for d, c in zip(dims, codes) if c != "_T") not in without:
-                hidden = masked(codes, n)
-                out.writerow([*codes, "" if hidden else n, "C" if hidden else "F"])
+                figures = [(cells[codes], hide(codes, cells[codes])) for _, cells, hide, _ in measures]
+                out.writerow([*codes, *itertools.chain(*(("", "C") if hidden else (n, "F") for n, hidden in figures))])
+    digest = hashlib.sha256((folder / "data.csv").read_bytes()).hexdigest()
+    (folder / "datapackage.json").write_text(json.dumps({
+        "name": name, "cartulaire:population": population, "cartulaire:state": state,
+        "resources": [{"name": "data", "path": "data.csv", "schema": {"fields": fields}}
+                      | ({"hash": f"sha256:{digest}"} if more.pop("hash", False) else {})],
+    } | {f"cartulaire:{k}": v for k, v in more.items()}), "utf-8")
 
 
 def run(store, *options, threshold=5, width=3):
@@ -58,6 +68,16 @@ BLOCK = grid("abc", "xyz", ax=3, ay=6, bx=7, by=8)  # a, b by x, y: from 1 to 8 
 
 def block(codes, _):
     return codes[0] in "ab" and codes[1] in "xy"
+
+
+WIDE = {codes: 4 * n for codes, n in BLOCK.items()}  # All of it may be printed.
+UAI, NIVEAU = "ent_etablissement.ENTStructureUAI", "ent_eleve.ENTEleveNivFormation"
+SOURCES, SCHOOL = {"uai": (UAI,), "niveau": (NIVEAU,)}, {"table": "ent_eleve", "school_year": "2025-2026"}
+COUNT = {"persons": True}
+
+
+def none(*_):
+    return False
 
 
 def found(report):
@@ -96,7 +116,7 @@ def the_same_figures_where_a_masked_cell_may_be_nil(store):
 
 def a_cell_printed_by_another_table(store):
     """One masks the block a, b, the other the block b, c: alone, each has room."""
-    inner = {(*codes, s): n // 2 + (n % 2 if s == "F" else 0) for codes, n in BLOCK.items() for s in "FM"}
+    inner = {(*codes, s): 2 * n for codes, n in BLOCK.items() for s in "FM"}
     wide = inner | {(u, v, s): 20 for u in "bc" for v in "xy" for s in "FM"}
     package(store, "a", ["uai", "niveau"], {codes: sum(wide[(*codes, s)] for s in "FM") for codes in BLOCK}, block)
     package(store, "b", ["uai", "niveau", "sexe"], wide, lambda codes, n: codes[0] in "bc" and codes[1] in "xy")
@@ -174,7 +194,7 @@ def two_states_of_a_population(store):
 
 def another_population_is_not_joined(store):
     package(store, "a", ["uai", "niveau"], BLOCK, block)
-    package(store, "b", ["uai", "niveau"], BLOCK, lambda *_: False, population="q")
+    package(store, "b", ["uai", "niveau"], grid("abc", "xyz"), lambda *_: False, population="q")
     code, report = run(store)
     assert code == 0 and report["joined"] == [] and report["differences"] == [], report
 
@@ -203,8 +223,8 @@ def what_cannot_be_read_is_not_safe(store):
     assert unread(store) == 2
 
 
-def unread(store):
-    done = subprocess.run([sys.executable, HERE / "attack_releases.py", store, "5", "3"], capture_output=True)
+def unread(store, *options):
+    done = subprocess.run([sys.executable, HERE / "attack_releases.py", store, "5", "3", *options], capture_output=True)
     assert not done.stdout and done.stderr
     return done.returncode
 
@@ -244,8 +264,8 @@ def intervals_are_those_of_all_tables(_):
             continue  # The enumeration may be cut short.
         named = {c: {d: v for d, v in zip("abc", c) if v != "_T"} for c in cells}
         published = [(named[c], None if c in hidden else n) for c, n in cells.items()]
-        system = attacker.System([attacker.Table("t", "p", "s", "m", floor, {}, published, True)])
-        out, undecided = attacker.attack(system, 10**6, 0, 60)  # Nothing is wide enough: all bounds are exact.
+        system = attacker.System([attacker.Table("t", "m", published, floor)])
+        out, undecided = attacker.attack(system, attacker.Rule(0, 10**6, 0), 60)  # Nothing is wide enough: all bounds are exact.
         assert not undecided and len(out) == len(hidden)
         for key, lower, upper in out:
             codes = tuple(dict(key).get(d, "_T") for d in "abc")
@@ -259,8 +279,232 @@ def whole_numbers_count(_):
     """Three cells of which any two hold one person at most: halves would make 1.5 persons, people make 1."""
     a = attacker.csr_array(np.array([[1, 1, 0, 0], [0, 1, 1, 0], [1, 0, 1, 0], [1, 1, 1, -1]]))
     part = attacker.Component(a, np.zeros(4, int), np.array([1, 1, 1, 0]), np.zeros(4, int), np.full(4, 9), 60)
-    part.attack(np.full(4, True), 10**6, 0)
+    part.attack(np.full(4, True), attacker.Rule(0, 10**6, 0))
     assert part.hi.tolist() == part.seen_hi.tolist() == [1, 1, 1, 1] and not part.seen_lo.any(), part.hi
+
+
+def a_renamed_dimension(store):
+    """One masks the block a, b, the other the block b, c, under other names: the same columns."""
+    package(store, "a", ["uai", "niveau"], WIDE, block, sources=SOURCES)
+    other = {"ecole": (UAI,), "classe": (NIVEAU, None)}
+    package(store, "b", ["ecole", "classe"], WIDE, lambda c, _: c[0] in "bc" and c[1] in "xy", sources=other)
+    code, report = run(store)
+    assert code == 1 and [t["exposed"] for t in report["tables"]] == [0, 0], report
+    assert found(report)[True, f"{NIVEAU}=x, {UAI}=a"] == (12, 12) and report["joined"][0]["exposed"] == 6, report
+
+
+def a_name_that_an_older_version_does_not_explain(store):
+    """What `uai` and `eleves` mean is told by the version that followed, and a third has other names for it."""
+    package(store, "a", ["uai", "niveau"], WIDE, block)
+    package(store, "b", ["uai", "niveau"], WIDE, block, sources=SOURCES, told=COUNT)
+    assert run(store)[0] == 0
+    package(store, "c", ["ecole", "classe"], WIDE, lambda c, _: c[0] in "bc" and c[1] in "xy", measure="inscrits",
+            sources={"ecole": (UAI,), "classe": (NIVEAU,)}, told=COUNT)
+    code, report = run(store)
+    assert code == 1 and report["joined"][0]["exposed"] == 6 and len(report["joined"]) == 1, report
+
+
+def other_names_of_all_but_the_table(store):
+    package(store, "a", ["uai", "niveau"], WIDE, block, told=COUNT, **SCHOOL)
+    package(store, "b", ["uai", "niveau"], WIDE, none, told=COUNT, population="q", measure="inscrits", **SCHOOL)
+    package(store, "c", ["uai", "niveau"], WIDE, none, told=COUNT, population="r", table="ent_eleve", school_year="-")
+    code, report = run(store)
+    assert code == 1 and [t["exposed"] for t in report["tables"]] == [0, 0, 0], report
+    assert [line["exposed"] for line in report["joined"]] == [4] and report["joined"][0]["population"] == "p + q", report
+
+
+def a_prefix_is_a_coarser_level(store):
+    """a/x is its département less the other school of it, and no row says where schools are."""
+    schools = {("00KA" if u == "a" else "00KC" if u == "c" else "00LB", n): v for (u, n), v in WIDE.items()}
+    departements = collections.Counter()
+    for (u, n), v in schools.items():
+        departements[u[:3], n] += v
+    package(store, "schools", ["uai", "niveau"], schools, lambda c, _: c[0] in ("00KA", "00LB") and c[1] in "xy",
+            sources=SOURCES)
+    assert run(store)[0] == 0
+    package(store, "departements", ["dep", "niveau"], departements, none,
+            sources={"dep": (UAI, 3), "niveau": (NIVEAU,)})
+    code, report = run(store)
+    assert code == 1 and [t["exposed"] for t in report["tables"]] == [0, 0], report
+    assert found(report)[True, f"{NIVEAU}=x, {UAI}=00KA"] == (12, 12), report
+
+
+def know(store, *entries):
+    path = store.parent / f"{store.name}.json"
+    path.write_text(json.dumps([dict(zip(("fine", "coarse", "map"), e)) for e in entries]), "utf-8")
+    return "--known", str(path)
+
+
+def what_everybody_knows(store):
+    """Levels are sums of formations, and which is in the nomenclature only."""
+    levels = {(u, n): sum(WIDE[u, m] for m in ms) for u in "abc" for n, ms in (("6E", "xz"), ("5E", "y"))}
+    package(store, "mef", ["uai", "mef"], WIDE, block, sources={"uai": (UAI,), "mef": ("ent_eleve.ENTEleveMEF",)})
+    package(store, "niveaux", ["uai", "niveau"], levels, none, sources=SOURCES)
+    code, report = run(store)
+    assert code == 0 and report["joined"][0]["exposed"] == 0, report
+    for fine, coarse in (("ent_eleve.ENTEleveMEF", NIVEAU), ("mef", "niveau")):
+        code, report = run(store, *know(store, (fine, coarse, {"x": "6E", "y": "5E", "z": "6E"})))
+        assert code == 1 and found(report)[True, f"ent_eleve.ENTEleveMEF=x, {UAI}=a"] == (12, 12), report
+    # y may be of any level, but 6E has x and z at least: 12 in a, 28 in b, and 40 in both.
+    code, report = run(store, *know(store, ("mef", "niveau", {"x": "6E", "z": "6E"})))
+    assert code == 1 and report["joined"][0]["exposed"] == 4, report
+    code, report = run(store, *know(store, ("mef", "niveau", {"x": "6E"})))
+    assert code == 0 and report["joined"][0]["undecided"] == 0, report
+    # What the tables refute.
+    code, report = run(store, *know(store, ("mef", "niveau", {"x": "6E", "z": "5E", "y": "6E"})))
+    assert code == 2 and "add up" in report["joined"][0]["inconsistent"], report
+    package(store, "both", ["mef", "niveau"], {("x", "6E"): 116, ("x", "5E"): 20}, none, state="later")
+    code, report = run(store, *know(store, ("mef", "niveau", {"x": "6E"})))
+    assert code == 2 and "nobody" in report["tables"][0]["inconsistent"], report
+    code, report = run(store, *know(store, ("mef", "niveau", {"y": "6E"})))
+    assert code == 2 and report["tables"][0]["ignored"] == [f"ent_eleve.ENTEleveMEF -> {NIVEAU}"], report
+    assert unread(store, *know(store, ("mef", "niveau", {"x": 6}))) == 2
+
+
+def two_coarser_dimensions_that_are_not_ordered(store):
+    """Dispositif is a prefix, niveau is known: a cube of two schools in which one person can move, with both."""
+    inner = grid("abc", ("1p", "1q", "2p", "2q"), value=9, a1q=1, b2p=1)
+    above = lambda i: {(u, c): sum(n for (v, m), n in inner.items() if (v, m[i]) == (u, c)) for u in "abc"
+                       for c in {m[i] for _, m in inner}}
+    mef = "ent_eleve.ENTEleveMEF"
+    package(store, "mef", ["uai", "mef"], inner, lambda c, _: c[0] in "ab" and c[1] != "_T", zeros="concealed",
+            sources={"uai": (UAI,), "mef": (mef,)})
+    package(store, "niveaux", ["uai", "niveau"], above(1), none, zeros="concealed", sources=SOURCES)
+    options = know(store, (mef, NIVEAU, {m: m[1] for _, m in inner}))
+    assert run(store, *options)[0] == 0
+    package(store, "dispositifs", ["uai", "disp"], above(0), none, sources={"uai": (UAI,), "disp": (mef, 1)})
+    assert run(store)[0] == 0
+    code, report = run(store, *options)
+    assert code == 1 and found(report)[True, f"{mef}=1q, {UAI}=a"] == (0, 2), report
+    assert report["joined"][0]["exposed"] == 8, report
+
+
+def two_geographies_under_a_third(store):
+    """Schools and communes share only bassins, which nobody publishes."""
+    package(store, "schools", ["uai"], {("a",): 20, ("b",): 30, ("c",): 40}, lambda c, _: c[0] in "ab")
+    package(store, "communes", ["commune"], {("k",): 9, ("l",): 11, ("m",): 70}, none)
+    assert run(store)[0] == 0
+    code, report = run(store, *know(store, ("uai", "bassin", {"a": "B", "b": "C", "c": "C"}),
+                                    ("commune", "bassin", {"k": "B", "l": "B", "m": "C"})))
+    assert code == 1 and found(report) == {(True, "uai=a"): (20, 20), (True, "uai=b"): (30, 30)}, report
+
+
+def another_filter_is_another_state(store):
+    package(store, "all", ["uai", "niveau"], WIDE, block, told=COUNT)
+    package(store, "some", ["uai", "niveau"], WIDE | {("c", "z"): 39}, block, told=COUNT, filter="boursier = N")
+    code, report = run(store)
+    assert code == 0 and report["joined"] == [], report
+    assert [(d["states"], d["differences"]) for d in report["differences"]] == [
+        (["2026-01-10", "2026-01-10 | boursier = N"], 4)], report
+
+
+def nobody_has_no_amount(store):
+    """A count of nil opens the block of amounts, in the same version or in another."""
+    persons, droit = WIDE | {("a", "x"): 0}, {k: 100 * n for k, n in WIDE.items()} | {("a", "x"): 0}
+    package(store / "one", "both", ["uai", "niveau"], persons, none, told=COUNT, amounts=(droit, block))
+    code, report = run(store / "one")
+    assert code == 1 and [t["exposed"] for t in report["tables"]] == [0, 4], report
+    assert found(report)[False, "niveau=y, uai=a"] == (2400, 2400), report
+    package(store / "two", "amounts", ["uai", "niveau"], droit, block, measure="euros",
+            told={"amount": True, "column": "crdc_droits.droit_net"})
+    assert run(store / "two")[0] == 0
+    # It prints that nobody is in a, and says nothing of levels.
+    package(store / "two", "counts", ["uai"], {("b",): 200, ("c",): 200, ("a",): 0}, none, told=COUNT)
+    code, report = run(store / "two")
+    assert code == 2 and "nil" in report["joined"][0]["inconsistent"], report
+    package(store / "three", "amounts", ["uai", "niveau"], droit, block, measure="euros",
+            told={"amount": True, "column": "crdc_droits.droit_net"}, without=[("uai",), ("niveau",)])
+    package(store / "three", "counts", ["uai", "niveau"], persons, none, told=COUNT)
+    code, report = run(store / "three")
+    assert code == 1 and report["joined"][0]["exposed"] == 1 and report["tables"][0]["exposed"] == 0, report
+
+
+def an_amount_is_somebodys(store):
+    inner = grid("abc", "xyz", ax=1, ay=1, bx=1, by=1)
+    package(store, "t", ["uai", "niveau"], inner, block, zeros="concealed", told=COUNT,
+            amounts=(inner, lambda c, _: c == ("a", "x")))
+    assert run(store, width=2)[1]["tables"][0]["exposed"] == 4
+
+
+def doubt_of_amounts_is_a_share_of_them(store):
+    """a/x lies between 990 and 1010: wide enough, unless a doubt of 10 % is promised."""
+    droit = grid("abc", "xyz", value=500, ax=1000, ay=10, bx=10, by=10)
+    for percent, exposed in ((None, 0), (1, 0), (10, 1)):
+        package(store / str(percent), "amounts", ["uai", "niveau"], WIDE, none, told=COUNT, amounts=(droit, block),
+                policy={"name": "p", "since": "2026-01-01", "threshold": 5, "width": 3, "percent": percent})
+        code, report = run(store / str(percent))
+        assert code == exposed and len(report["exposed"]) == exposed, report
+        assert not exposed or found(report) == {(False, "niveau=x, uai=a"): (990, 1010)}, report
+    # The policy of one version holds for all that is joined with it.
+    package(store / "1", "strict", ["sexe"], {("F",): 200, ("M",): 96}, none, told=COUNT, policy={"percent": 10})
+    code, report = run(store / "1")
+    assert code == 1 and [t["exposed"] for t in report["tables"]] == [0, 0, 0], report
+    assert found(report) == {(True, "niveau=x, uai=a"): (990, 1010)}, report
+
+
+def a_small_figure_that_is_printed(store):
+    for name, told, exposed in (("older", {}, 1), ("persons", COUNT, 1), ("visits", {"persons": False}, 0),
+                                ("euros", {"amount": True}, 0)):
+        package(store / name, "a", ["uai", "niveau"], BLOCK, none, told=told)
+        code, report = run(store / name)
+        assert code == exposed and len(report["exposed"]) == exposed, report
+    assert found(run(store / "persons")[1]) == {(False, "niveau=x, uai=a"): (3, 3)}
+    package(store / "persons", "b", ["uai", "niveau"], BLOCK, block, told=COUNT, policy={"threshold": 8})
+    report = run(store / "persons")[1]
+    assert [t["exposed"] for t in report["tables"]] == [1, 0] and report["joined"][0]["exposed"] == 4, report
+    # Also where the rest makes no sense.
+    package(store / "persons", "c", ["uai", "niveau"], WIDE, block, told=COUNT)
+    assert run(store / "persons")[0] == 1
+
+
+def a_file_that_is_not_the_one_described(store):
+    package(store, "a", ["uai", "niveau"], BLOCK, block, hash=True)
+    assert run(store)[0] == 0
+    data = store / "a" / "2026-01-12" / "data.csv"
+    data.write_text(data.read_text("utf-8") + "\n", "utf-8")
+    assert unread(store) == 2
+
+
+def what_is_not_attacked_is_not_safe(store):
+    package(store / "noise", "a", ["uai", "niveau"], WIDE, block, method="cell_key")
+    package(store / "rows", "a", ["uai", "niveau"], WIDE, block, microdata=True)
+    for name in ("noise", "rows"):
+        code, report = run(store / name)
+        assert code == 2 and "not attacked" in report["tables"][0]["inconsistent"], report
+
+
+def knowledge_is_used_and_no_more(_):
+    """Random tables of schools by formation and by level against the enumeration of all tables of both, where one
+    formation may be of any level: intervals hold, and are exact where all is known."""
+    rng, compared, rooms = np.random.default_rng(3), 0, 0
+    for turn in range(120):
+        above = {"m1": "A", "m2": "B"} | ({"m3": "B"} if turn % 2 else {})
+        leaves = [(u, m, n) for u in "ab" for m in ("m1", "m2", "m3") for n in "AB" if above.get(m, n) == n]
+        tables = np.indices([4] * len(leaves)).reshape(len(leaves), -1)
+        truth = rng.integers(0, 3, len(leaves))
+        cells = {}
+        for i, (u, m, n) in enumerate(leaves):
+            for key in itertools.product((u, None), ((("mef", m),), (("niveau", n),), ())):
+                cells.setdefault((((("uai", key[0]),) if key[0] else ()) + key[1]), []).append(i)
+        hidden = {k for k in cells if rng.random() < (0.8 if len(k) == 2 else 0.3)} - {()}
+        shown = {k: None if k in hidden else int(truth[i].sum()) for k, i in cells.items()}
+        fits = np.logical_and.reduce([tables[cells[k]].sum(axis=0) == v for k, v in shown.items() if v is not None])
+        if (tables[:, fits] == 3).any() or not hidden:
+            continue  # The enumeration may be cut short.
+        published = [[(dict(k), v) for k, v in shown.items() if not any(d == other for d, _ in k)]
+                     for other in ("niveau", "mef")]
+        system = attacker.System([attacker.Table("t", "m", p) for p in published],
+                                 known=[{"fine": "mef", "coarse": "niveau", "map": above}])
+        out, undecided = attacker.attack(system, attacker.Rule(0, 10**9, 0), 60)
+        assert not undecided and len(out) == len(hidden)
+        for key, lower, upper in out:
+            values = tables[cells[tuple(sorted(key, key=lambda c: c[0] != "uai"))]][:, fits].sum(axis=0)
+            least, most = values.min(), values.max()
+            assert lower <= least and most <= upper, (turn, key, lower, upper, least, most)
+            assert turn % 2 == 0 or (lower, upper) == (least, most), (turn, key, lower, upper, least, most)
+            compared, rooms = compared + 1, rooms + (lower < upper)
+    assert compared > 300 and rooms > 50, (compared, rooms)
+    print(f"  {compared} intervals, {rooms} with room")
 
 
 def masking_small_cells_alone_fails(csv_of_persons):
@@ -302,7 +546,12 @@ def main():
                  a_combination_left_out_of_one_table_is_nil_in_the_other, weeks_under_two_months,
                  two_states_of_a_population, another_population_is_not_joined, one_name_in_two_rows,
                  a_cell_without_any_total, what_cannot_be_read_is_not_safe, contradictions_are_not_safe,
-                 time_that_runs_out_is_not_safe, whole_numbers_count, intervals_are_those_of_all_tables):
+                 time_that_runs_out_is_not_safe, whole_numbers_count, intervals_are_those_of_all_tables,
+                 a_renamed_dimension, a_name_that_an_older_version_does_not_explain, other_names_of_all_but_the_table,
+                 a_prefix_is_a_coarser_level, what_everybody_knows, two_coarser_dimensions_that_are_not_ordered,
+                 two_geographies_under_a_third, another_filter_is_another_state, nobody_has_no_amount,
+                 an_amount_is_somebodys, doubt_of_amounts_is_a_share_of_them, a_small_figure_that_is_printed,
+                 a_file_that_is_not_the_one_described, what_is_not_attacked_is_not_safe, knowledge_is_used_and_no_more):
         with tempfile.TemporaryDirectory() as store:
             case(pathlib.Path(store))
         print("ok", case.__name__)

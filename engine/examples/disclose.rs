@@ -91,8 +91,10 @@ fn table(file: &Path, names: &[&str]) -> Result<Value> {
     }
     let dimensions = names.iter().zip(&columns).map(|(n, c)| Dimension::flat(n, c.values.clone()));
     let records: Vec<Record> = counts.into_iter().map(|(leaves, n)| Record::count(leaves, n)).collect();
-    let tables =
-        Tables::build(vec![Spec { dimensions: dimensions.collect(), records, published: None }], true)?;
+    let tables = Tables::build(
+        vec![Spec { dimensions: dimensions.collect(), records, published: None, overlap: false }],
+        true,
+    )?;
     let policy = Policy {
         name: "mesure".into(),
         since: "2026-09-01".into(),
@@ -109,7 +111,7 @@ fn table(file: &Path, names: &[&str]) -> Result<Value> {
     let suppressed = started.elapsed();
     let published = tables.published(&found.masked, policy.floor(&tables));
     let proof = certify(&tables, &found, &published);
-    let checked = proof.check(&published, Some(policy.uniform()), &found.requirements)?;
+    let checked = proof.check(&published, Some(policy.uniform().of(true)), &found.requirements)?;
     Ok(json!({
         "cells": tables.cells.len(), "primary": found.primary, "secondary": found.secondary(),
         "unprotected": found.unprotected.len(), "certified": checked.cells,

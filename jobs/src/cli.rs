@@ -687,12 +687,13 @@ pub enum ExtractCommand {
         /// Certificat à vérifier, par des additions seulement ; sans lui, le paquet est attaqué
         #[arg(long, value_name = "FICHIER")]
         certificate: Option<PathBuf>,
-        /// Seuil : un lecteur ne doit pouvoir exclure d'aucune cellule masquée qu'elle l'atteigne
-        #[arg(long, default_value_t = 5, value_name = "N")]
-        threshold: u32,
-        /// Doute : une cellule masquée reste inconnue d'au moins autant
-        #[arg(long, default_value_t = 2, value_name = "N")]
-        width: u32,
+        /// Seuil : un lecteur ne doit pouvoir exclure d'aucune cellule masquée qu'elle l'atteigne ; par défaut, celui
+        /// de la politique que le paquet annonce, sinon 5
+        #[arg(long, value_name = "N")]
+        threshold: Option<u32>,
+        /// Doute : une cellule masquée reste inconnue d'au moins autant ; par défaut, celui que le paquet annonce, sinon 2
+        #[arg(long, value_name = "N")]
+        width: Option<u32>,
     },
 }
 

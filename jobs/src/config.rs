@@ -7,7 +7,7 @@ use cartulaire_engine::elimination::registry::Registry;
 use cartulaire_engine::elimination::state::CoolingOff;
 use cartulaire_engine::elimination::{self};
 use cartulaire_engine::error::{ConfigFault, Error, IoContext as _, Result};
-use cartulaire_engine::extract::Dataset;
+use cartulaire_engine::extract::{Dataset, Policies};
 use cartulaire_engine::nomenclature::{Nomenclatures, table_of};
 use cartulaire_engine::retention::tri::{Plan, load_plans};
 use cartulaire_engine::retention::{Referential, RuleTexts, SHIPPED, SHIPPED_PLANS};
@@ -47,6 +47,7 @@ const DATASETS: &[(&str, &str)] = &[
     ("eleves-uai-niveau-sexe.toml", include_str!("../datasets/eleves-uai-niveau-sexe.toml")),
     ("eleves-uai-niveau.toml", include_str!("../datasets/eleves-uai-niveau.toml")),
 ];
+const POLICIES: &[(&str, &str)] = &[("education.toml", include_str!("../policies/education.toml"))];
 const JOBS: &[(&str, &str)] = &[("nightly.toml", include_str!("../definitions/nightly.toml"))];
 
 #[derive(Deserialize, Default)]
@@ -94,6 +95,7 @@ struct PathSection {
 #[serde(deny_unknown_fields)]
 struct DatasetsSection {
     path: Option<String>,
+    policies: Option<String>,
     only: Option<Vec<String>>,
     publisher: Option<String>,
     contact: Option<String>,
@@ -169,6 +171,7 @@ pub struct Config {
     bcn: Option<PathBuf>,
     contracts: Option<PathBuf>,
     datasets: Option<PathBuf>,
+    policies: Option<PathBuf>,
     /// Datasets that are made; all when none are named.
     published: Option<Vec<String>>,
     /// Who publishes, and where to ask: for datasets that do not say.
@@ -214,6 +217,7 @@ impl Config {
             bcn: at(raw.nomenclatures.path),
             contracts: at(raw.contracts.path),
             datasets: at(raw.datasets.path),
+            policies: at(raw.datasets.policies),
             published: raw.datasets.only,
             publisher: raw.datasets.publisher,
             contact: raw.datasets.contact,
@@ -384,8 +388,10 @@ impl Config {
         let mut faults = Vec::new();
         let mut all: Vec<Dataset> = Vec::new();
         let secret = self.perturbation_key.as_deref().map(perturbation_key).transpose()?;
+        let policies = Policies::load(&self.own_or_shipped(self.policies.as_deref(), POLICIES)?)?;
         for (file, text) in self.own_or_shipped(self.datasets.as_deref(), DATASETS)? {
-            if let Some(mut dataset) = collect(&mut faults, Dataset::load(&file, &text, contracts)) {
+            if let Some(mut dataset) = collect(&mut faults, Dataset::load(&file, &text, contracts, &policies))
+            {
                 dataset.metadata.signed(self.publisher.as_ref(), self.contact.as_ref());
                 dataset.secret = secret;
                 all.retain(|d| d.name != dataset.name);

@@ -7,8 +7,7 @@ use crate::exit;
 use crate::output::Shown;
 use crate::runner::{Order, execute, today};
 use cartulaire_engine::disclosure::audit::Limits;
-use cartulaire_engine::disclosure::policy::Uniform;
-use cartulaire_engine::disclosure::verdict::{Audit, Verdict, audit_folder};
+use cartulaire_engine::disclosure::verdict::{Asked, Audit, Verdict, audit_folder};
 use cartulaire_engine::error::{Error, Result};
 use cartulaire_engine::extract;
 use cartulaire_engine::french::{count, thousands};
@@ -24,22 +23,22 @@ const SHOWN: usize = 20;
 pub fn run(config: &Config, args: &ExtractArgs, shown: &Shown) -> Result<u8> {
     match (&args.command, &args.dataset) {
         (Some(ExtractCommand::Audit { folder, certificate, threshold, width }), _) => {
-            let rule = Uniform { threshold: i64::from(*threshold), width: i64::from(*width) };
-            audit(folder, certificate.as_deref(), rule, shown)
+            let asked = Asked { threshold: threshold.map(i64::from), width: width.map(i64::from) };
+            audit(folder, certificate.as_deref(), asked, shown)
         }
         (None, Some(dataset)) => produce(config, dataset, args.date.date, args.out.as_deref(), shown),
         (None, None) => Err(Error::Usage("donnez le nom d'un jeu".into())),
     }
 }
 
-fn audit(folder: &Path, certificate: Option<&Path>, rule: Uniform, shown: &Shown) -> Result<u8> {
-    if rule.threshold < 2 || rule.width < 1 {
+fn audit(folder: &Path, certificate: Option<&Path>, asked: Asked, shown: &Shown) -> Result<u8> {
+    if asked.threshold.is_some_and(|t| t < 2) || asked.width.is_some_and(|w| w < 1) {
         return Err(Error::Usage("le seuil vaut au moins 2, le doute au moins 1".into()));
     }
     if !folder.is_dir() {
         return Err(Error::Usage(format!("« {} » n'est pas un dossier", folder.display())));
     }
-    let found = audit_folder(folder, certificate, rule, &Limits::default())?;
+    let found = audit_folder(folder, certificate, asked, &Limits::default())?;
     shown.document(&found);
     shown.say(&page(folder, &found));
     Ok(if found.verdict == Verdict::Safe { exit::DONE } else { exit::REFUSED })
@@ -55,10 +54,12 @@ fn page(folder: &Path, found: &Audit) -> String {
         }
     };
     let mut out = format!(
-        "{} : {verdict}\nCellules : {} ; masquées : {}\n",
+        "{} : {verdict}\nChiffres : {} ; masqués : {}\nRègle : seuil de {} personnes, doute de {}\n",
         folder.display(),
         thousands(found.cells as u64),
-        thousands(found.suppressed as u64)
+        thousands(found.suppressed as u64),
+        found.rule.threshold,
+        found.rule.width
     );
     if !found.exposed.is_empty() {
         let n = count(found.exposed.len() as u64, "cellule se recalcule", "cellules se recalculent");
@@ -69,6 +70,9 @@ fn page(folder: &Path, found: &Audit) -> String {
     }
     if let Some(reason) = &found.reason {
         out.push_str(&format!("{reason}\n"));
+    }
+    for note in &found.notes {
+        out.push_str(&format!("À savoir : {note}\n"));
     }
     if found.undecided > 0 {
         out.push_str(&format!("Indécises : {}\n", thousands(found.undecided as u64)));

@@ -63,8 +63,8 @@ fn refused(message: String) -> Error {
 }
 
 impl Certificate {
-    /// Checks that every masked cell of `published` is in doubt as `uniform` asks (counts) and as each of
-    /// `required` asks (magnitudes; empty for a reader, who does not know which cells were small).
+    /// Checks that every masked cell of `published` is in doubt as `uniform` asks, and as each of `required`
+    /// asks (empty for a reader, who does not know which cells were small).
     ///
     /// # Errors
     /// [`Error::Refused`] `CERTIFICATE_REFUSED` with the first reason; [`Error::Corrupt`] when the
@@ -139,7 +139,7 @@ impl Certificate {
                 return Err(refused(format!("{} : table témoin inconnue", name())));
             };
             if let Some(rule) = uniform
-                && (high < rule.threshold || high.checked_sub(low).is_none_or(|d| d < rule.width))
+                && !rule.allows(low, Some(high))
             {
                 return Err(refused(format!("{} : entre {low} et {high}, ce doute ne suffit pas", name())));
             }

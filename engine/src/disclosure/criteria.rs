@@ -214,6 +214,8 @@ mod tests {
             name: "x 1".into(),
             population: "p".into(),
             state: "2026-01-01".into(),
+            persons: true,
+            implied: std::sync::Arc::default(),
             keys: keys.to_vec(),
             published,
         }

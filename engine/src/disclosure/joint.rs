@@ -6,12 +6,13 @@
 //! at most what the totals printed leave. Where figures moved both ways, or where one way cannot be,
 //! a difference is at least what would empty the earlier cell.
 //!
-//! Crossings of one state are joined by the cells that they share. That is all that two releases say
-//! together; three that close a circle (A × B, B × C, A × C) say a little more, which is not looked for.
+//! Crossings of one state are joined by the cells that they share, and by levels that imply others (a MEF
+//! says the level): a crossing of the coarse one adds up from a crossing of the fine one. Three that close
+//! a circle (A × B, B × C, A × C) say a little more, which is not looked for.
 
 use super::audit::{Interval, Limits, attack};
 use super::policy::Uniform;
-use super::release::{Finding, Key, Reason, Release, label, levels, plain_findings};
+use super::release::{Finding, Implied, Key, Reason, Release, label, levels, plain_findings};
 use super::slots::Slots;
 use super::suppress::Suppression;
 use super::system::{CellId, Known, Published, Relation};
@@ -51,6 +52,8 @@ struct State<'a> {
     crossings: BTreeSet<Vec<&'a str>>,
     /// By margin and levels of what adds up to it.
     sums: BTreeMap<(&'a Key, Vec<&'a str>), BTreeSet<&'a Key>>,
+    /// Sums by levels that imply others, and whether something more may belong there.
+    implied: Vec<(&'a Key, BTreeSet<&'a Key>, bool)>,
     numbers: HashMap<&'a Key, CellId, FixedState>,
 }
 
@@ -75,6 +78,55 @@ impl<'a> State<'a> {
             let children: BTreeSet<&Key> = relation.children.iter().filter_map(|c| name(*c)).collect();
             let Some(first) = children.first() else { continue };
             self.sums.entry((parent, levels(first))).or_default().extend(children);
+        }
+    }
+
+    /// Adds up each crossing of a coarse level from the smallest crossings of the fine one that detail it.
+    fn imply(&mut self, implied: &[Implied]) {
+        let mut by: BTreeMap<Vec<&str>, Vec<&'a Key>> = BTreeMap::new();
+        for (key, known) in &self.cells {
+            if !matches!(known, Known::Absent { .. }) {
+                by.entry(levels(key)).or_default().push(key);
+            }
+        }
+        for i in implied {
+            let (fine, coarse) = (i.fine.as_str(), i.coarse.as_str());
+            for (above, parents) in by.iter().filter(|(l, _)| l.contains(&coarse) && !l.contains(&fine)) {
+                let details = |below: &Vec<&str>| {
+                    below.contains(&fine)
+                        && !below.contains(&coarse)
+                        && above.iter().all(|l| *l == coarse || below.contains(l))
+                };
+                let Some(least) = by.keys().filter(|l| details(l)).map(Vec::len).min() else { continue };
+                for (_, cells) in by.iter().filter(|(l, _)| details(l) && l.len() == least) {
+                    let mut sums: HashMap<Key, BTreeSet<&'a Key>, FixedState> = HashMap::default();
+                    let mut open: BTreeSet<Key> = BTreeSet::new();
+                    for key in cells {
+                        let mut own = Key::new();
+                        let mut said = None;
+                        for (level, code) in key.iter() {
+                            if level == fine {
+                                said = i.map.get(code);
+                            } else if above.contains(&level.as_str()) {
+                                own.push((level.clone(), code.clone()));
+                            }
+                        }
+                        match said {
+                            None => drop(open.insert(own)),
+                            Some(code) => {
+                                own.push((coarse.to_owned(), code.clone()));
+                                own.sort_unstable();
+                                sums.entry(own).or_default().insert(key);
+                            }
+                        }
+                    }
+                    for parent in parents {
+                        let rest: Key = parent.iter().filter(|(l, _)| l != coarse).cloned().collect();
+                        let children = sums.remove(*parent).unwrap_or_default();
+                        self.implied.push((parent, children, open.contains(&rest)));
+                    }
+                }
+            }
         }
     }
 
@@ -115,6 +167,10 @@ impl Joint {
         for release in releases {
             states.entry(&release.state).or_default().add(release);
         }
+        let implied = releases.last().map(|r| r.implied.clone()).unwrap_or_default();
+        for state in states.values_mut() {
+            state.imply(&implied);
+        }
         let mut joint =
             Joint { published: Published { cells: Vec::new(), relations: Vec::new() }, cells: Vec::new() };
         for (name, state) in &mut states {
@@ -123,6 +179,15 @@ impl Joint {
             }
             for ((parent, _), children) in &state.sums {
                 joint.sum(&state.numbers, parent, children);
+            }
+            for (parent, children, open) in &state.implied {
+                if joint.sum(&state.numbers, parent, children) && *open {
+                    // A code that may go with any: nobody knows how many are here.
+                    let rest = joint.push(parent, "", false, Known::Absent { floor: 0 });
+                    if let Some(last) = joint.published.relations.last_mut() {
+                        last.children.push(rest);
+                    }
+                }
             }
         }
         if let Some(last) = releases.last()
@@ -141,11 +206,19 @@ impl Joint {
         (self.cells.len() - 1) as CellId
     }
 
-    fn sum(&mut self, numbers: &HashMap<&Key, CellId, FixedState>, parent: &Key, children: &BTreeSet<&Key>) {
+    /// Adds a sum of cells that are all there; whether they are.
+    fn sum(
+        &mut self,
+        numbers: &HashMap<&Key, CellId, FixedState>,
+        parent: &Key,
+        children: &BTreeSet<&Key>,
+    ) -> bool {
         let of = |k: &Key| numbers.get(k).copied();
-        if let (Some(parent), Some(children)) = (of(parent), children.iter().map(|c| of(c)).collect()) {
-            self.published.relations.push(Relation { parent, children });
-        }
+        let (Some(parent), Some(children)) = (of(parent), children.iter().map(|c| of(c)).collect()) else {
+            return false;
+        };
+        self.published.relations.push(Relation { parent, children });
+        true
     }
 
     fn link(&mut self, name: &str, before: &State, now: &State, one_way: bool) {
@@ -207,7 +280,7 @@ impl Joint {
             let safe = if meaning.difference {
                 rule.allows_difference(i.lower, i.upper)
             } else {
-                i.upper.is_none_or(|u| u >= rule.threshold && u - i.lower >= rule.width)
+                rule.allows(i.lower, i.upper)
             };
             (!safe).then(|| (meaning.clone(), i))
         });
@@ -263,7 +336,7 @@ impl Joint {
         }
         let mut out = vec![false; self.cells.len()];
         for (cell, (low, high)) in reached {
-            out.put(cell as usize, high >= rule.threshold && high - low >= rule.width);
+            out.put(cell as usize, rule.allows(low, Some(high)));
         }
         out
     }
@@ -305,9 +378,11 @@ pub fn review(
     limits: &Limits,
     proof: Option<&Proof<'_>>,
 ) -> Result<Vec<Finding>> {
-    let linked: Vec<&Release> = earlier.iter().filter(|r| r.population == candidate.population).collect();
+    let same = |r: &&Release| r.population == candidate.population && r.persons == candidate.persons;
+    let linked: Vec<&Release> = earlier.iter().filter(same).collect();
     let mut found: Vec<Finding> = Vec::new();
     let mut seen: BTreeSet<(String, Key, bool)> = BTreeSet::new();
+    let rule = rule.of(candidate.persons);
     let mut sets: Vec<Vec<&Release>> = vec![vec![candidate]];
     if linked.iter().any(|release| said(candidate, release)) {
         return Ok(found);
@@ -329,7 +404,20 @@ pub fn review(
     for set in sets {
         let exposed = match Joint::of(&set, true).exposed(rule, limits, proof) {
             // Not all moved one way.
-            Err(Error::Corrupt(_)) => Joint::of(&set, false).exposed(rule, limits, proof)?,
+            Err(Error::Corrupt(_)) => match Joint::of(&set, false).exposed(rule, limits, proof) {
+                // Nothing is proven against what contradicts itself.
+                Err(Error::Corrupt(_)) if set.len() > 1 => {
+                    found.push(Finding {
+                        releases: set.iter().map(|r| r.name.clone()).collect(),
+                        cell: Key::new(),
+                        reason: Reason::Contradiction,
+                        lower: 0,
+                        upper: None,
+                    });
+                    continue;
+                }
+                found => found?,
+            },
             found => found?,
         };
         for (meaning, interval) in exposed {
@@ -360,7 +448,7 @@ pub fn refusal(findings: &[Finding], remedies: &[String]) -> Error {
         let what = match reason {
             Reason::Unmasked => "une cellule masquée auparavant serait publiée",
             Reason::AlreadyPublished => "une cellule déjà publiée serait masquée",
-            Reason::Contradiction => "deux chiffres différents pour la même date",
+            Reason::Contradiction => "des chiffres de la même date se contredisent",
             Reason::Cell => "une cellule masquée se calcule de trop près",
             Reason::Difference => "la différence isole quelques personnes",
         };

@@ -21,6 +21,7 @@ pub mod policy;
 pub mod proof_file;
 pub mod propose;
 pub mod published_csv;
+pub mod published_parquet;
 pub mod release;
 pub mod rounding;
 mod slots;

@@ -104,16 +104,33 @@ impl Policy {
         i64::from(self.zeros == Zeros::Published && tables.counts)
     }
 
-    /// The rule that holds for every masked cell of a count, whatever its figure: it can therefore be
-    /// checked, and shown, without telling which cells are small. Readers cannot exclude the threshold,
-    /// nor know the cell within `width`.
+    /// The rule that holds for every masked cell, whatever its figure: it can therefore be checked, and
+    /// shown, without telling which cells are small. Of a count, readers cannot exclude the threshold, nor
+    /// know the cell within `width`; of an amount, they cannot know it within `p_percent`.
     pub fn uniform(&self) -> Uniform {
-        Uniform { threshold: i64::from(self.threshold), width: i64::from(self.width) }
+        Uniform {
+            threshold: i64::from(self.threshold),
+            width: i64::from(self.width),
+            percent: i64::from(self.p_percent.unwrap_or(0)),
+        }
+    }
+
+    /// The same policy, never weaker than what was promised of these persons before: what a strong policy
+    /// masked, a weaker one would give away.
+    #[must_use]
+    pub fn strengthened(mut self, before: Uniform) -> Self {
+        let least = |own: u32, other: i64| own.max(u32::try_from(other).unwrap_or(u32::MAX));
+        self.threshold = least(self.threshold, before.threshold);
+        self.width = least(self.width, before.width);
+        if before.percent > 0 {
+            self.p_percent = Some(least(self.p_percent.unwrap_or(0), before.percent).min(100));
+        }
+        self
     }
 
     /// Primary cells and what each needs, by cell number. Absent cells need nothing.
     pub fn requirements(&self, tables: &Tables) -> Vec<Requirement> {
-        let uniform = self.uniform();
+        let uniform = self.uniform().of(tables.counts);
         let mut found: Vec<Requirement> = (0_u32..)
             .zip(&tables.cells)
             .filter(|(_, c)| c.published)
@@ -131,7 +148,7 @@ impl Policy {
                         self.dominance_margin(v, c.first),
                         self.p_margin(v, c.first, c.second),
                     ];
-                    margins.into_iter().flatten().max().map(|m| m.max(i64::from(self.width)))
+                    margins.into_iter().flatten().max().map(|m| m.max(uniform.rise(v)))
                 }?;
                 let fall = if tables.counts { 0 } else { rise };
                 Some(Requirement {
@@ -144,8 +161,7 @@ impl Policy {
         for name in &self.attributes {
             for cell in tables.whole_groups(name) {
                 // A zero that might not be one is all the doubt there can be.
-                let at_least = if tables.counts { uniform.rise(0) } else { uniform.width };
-                found.push(Requirement { cell, at_least, at_most: 0 });
+                found.push(Requirement { cell, at_least: uniform.rise(0), at_most: 0 });
             }
         }
         found.sort_by_key(|r| (r.cell, -r.at_least));
@@ -181,20 +197,53 @@ impl DivCeil for i128 {
     }
 }
 
-/// The rule for every masked cell of a count.
+/// The rule for every masked cell.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Uniform {
-    /// Some table has this or more.
+    /// Of a count: some table has this or more.
     pub threshold: i64,
     /// Two tables differ by this or more.
     pub width: i64,
+    /// Of an amount: and by this share (%) of the lesser.
+    #[serde(default)]
+    pub percent: i64,
 }
 
 impl Uniform {
+    /// As it holds for persons, or for amounts.
+    #[must_use]
+    pub fn of(self, persons: bool) -> Self {
+        match persons {
+            true => Uniform { percent: 0, ..self },
+            false => Uniform { threshold: 0, ..self },
+        }
+    }
+
+    /// What both ask.
+    #[must_use]
+    pub fn strictest(self, other: Self) -> Self {
+        Uniform {
+            threshold: self.threshold.max(other.threshold),
+            width: self.width.max(other.width),
+            percent: self.percent.max(other.percent),
+        }
+    }
+
+    /// By how much two tables must differ when the lesser has this.
+    fn doubt(self, lower: i64) -> i64 {
+        let share = i128::from(lower.max(0)) * i128::from(self.percent);
+        self.width.max(i64::try_from(share.div_ceil_floor(100)).unwrap_or(i64::MAX / 4))
+    }
+
+    /// Whether a masked cell known to lie between these is in doubt enough.
+    pub fn allows(self, lower: i64, upper: Option<i64>) -> bool {
+        upper.is_none_or(|u| u >= self.threshold && u.saturating_sub(lower) >= self.doubt(lower))
+    }
+
     /// By how much a cell must be able to rise.
     pub fn rise(self, value: i64) -> i64 {
-        (self.threshold - value).max(self.width)
+        (self.threshold - value).max(self.doubt(value))
     }
 }
 

@@ -16,7 +16,7 @@ use crate::error::{ConfigFault, Error, Result};
 use serde::{Deserialize, Serialize};
 
 /// What the file is.
-const FORMAT: &str = "cartulaire-certificate/1";
+const FORMAT: &str = "cartulaire-certificate/2";
 
 /// A certificate file.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -39,6 +39,8 @@ pub struct Content {
     pub version: String,
     /// Policy it is protected by.
     pub policy: String,
+    /// Doubt that it asks for every masked cell.
+    pub rule: Uniform,
     /// SHA-256 of `data.csv`.
     pub data_sha256: String,
     /// Rows of `data.csv` under the header.
@@ -53,11 +55,8 @@ pub struct Content {
 pub struct Proof {
     /// Column.
     pub measure: String,
-    /// Doubt about every masked cell of a count; none for other sums, which `required` covers.
-    pub uniform: Option<Uniform>,
-    /// What the cells that the policy protects need.
-    pub required: Vec<Requirement>,
-    /// The tables.
+    /// The tables. What each cell needed besides the rule of all was checked before it was written, and is
+    /// not written: it would tell which cells are small, and how much.
     pub certificate: Certificate,
 }
 
@@ -82,14 +81,16 @@ impl ProofFile {
     /// The certificate of `table`, read back from its files, by the proofs made before it was written.
     ///
     /// # Errors
-    /// [`Error::Refused`] when a row of the files is no cell of the tables.
+    /// [`Error::Refused`] when a row of the files is no cell of the tables, or a proof is less than what the
+    /// policy asks of each cell.
     pub fn of(table: &PublishedTable, policy: &Policy, proven: &[Proven]) -> Result<Self> {
         let mut measures = Vec::with_capacity(proven.len());
-        let masked = |p: &&Proven| {
-            let measure = table.measures.iter().find(|m| m.name == p.measure);
-            measure.is_some_and(|m| m.published.masked().next().is_some())
-        };
-        for p in proven.iter().filter(masked) {
+        let rule = policy.uniform();
+        for p in proven {
+            let Some(measure) = table.measures.iter().find(|m| m.name == p.measure) else { continue };
+            if measure.published.masked().next().is_none() {
+                continue;
+            }
             let numbers = cells_by_key(p.tables);
             let mut row: Vec<Option<CellId>> = vec![None; p.tables.cells.len()];
             for (i, key) in (0_u32..).zip(&table.keys) {
@@ -103,17 +104,15 @@ impl ProofFile {
                 .filter_map(|r| row.at(r.cell as usize).map(|cell| Requirement { cell, ..*r }))
                 .collect();
             required.sort_by_key(|r| r.cell);
-            measures.push(Proof {
-                measure: p.measure.to_owned(),
-                uniform: p.tables.counts.then(|| policy.uniform()),
-                required,
-                certificate: p.certificate.renumbered(&row),
-            });
+            let certificate = p.certificate.renumbered(&row);
+            certificate.check(&measure.published, Some(rule.of(p.tables.counts)), &required)?;
+            measures.push(Proof { measure: p.measure.to_owned(), certificate });
         }
         let content = Content {
             dataset: table.name.clone(),
             version: table.version.clone(),
             policy: policy.name.clone(),
+            rule: policy.uniform(),
             data_sha256: table.digest.to_string(),
             rows: table.keys.len(),
             measures,
@@ -155,7 +154,7 @@ impl ProofFile {
     }
 
     /// Checks the proof of every measure of `table` by additions only; `rule` is the doubt that the
-    /// policy in force asks of counts.
+    /// policy in force asks for.
     ///
     /// # Errors
     /// [`Error::Refused`] with the first reason.
@@ -178,13 +177,7 @@ impl ProofFile {
             let Some(proof) = proofs.next().filter(|p| p.measure == measure.name) else {
                 return Err(refused("une mesure aux cellules masquées n'a pas de preuve"));
             };
-            if proof.uniform.is_some_and(|u| u != rule) {
-                return Err(refused("le certificat prouve une autre règle que celle en vigueur"));
-            }
-            if proof.uniform.is_none() && proof.required.is_empty() {
-                return Err(refused("le certificat ne dit pas quel doute il prouve"));
-            }
-            let checked = proof.certificate.check(&measure.published, proof.uniform, &proof.required)?;
+            let checked = proof.certificate.check(&measure.published, Some(rule.of(measure.persons)), &[])?;
             total.cells += checked.cells;
             total.tables += checked.tables;
             total.steps += checked.steps;

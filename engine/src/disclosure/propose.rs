@@ -3,14 +3,14 @@
 use super::audit::Limits;
 use super::joint::{Proof, review};
 use super::policy::{Policy, Requirement};
-use super::release::{Finding, Release, cells_by_key, imposed, masked_cells};
+use super::release::{Finding, Implied, Key, Release, cells_by_key, imposed, masked_cells};
 use super::slots::Slots;
 use super::suppress::{Imposed, Suppression, suppress};
 use super::system::{CellId, Incidence};
 use super::table::Tables;
 use crate::error::Result;
 use serde::Serialize;
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// Times that what is still exposed is masked, and all reviewed again.
 const ROUNDS: usize = 8;
@@ -28,13 +28,16 @@ pub struct Candidate<'a> {
     pub state: &'a str,
     /// The figures; linked with the tables of earlier releases of the same state, where there are some.
     pub tables: &'a Tables,
+    /// What readers know of its levels and of earlier ones.
+    pub implied: &'a [Implied],
 }
 
 impl Candidate<'_> {
     /// What readers see of it.
     pub fn release(&self, masked: &[bool], policy: &Policy) -> Release {
         let floor = policy.floor(self.tables);
-        Release::of(self.name, self.population, self.state, self.tables, masked, floor)
+        let release = Release::of(self.name, self.population, self.state, self.tables, masked, floor);
+        Release { implied: self.implied.into(), ..release }
     }
 }
 
@@ -119,8 +122,8 @@ pub fn settle(
     earlier: &[Release],
     limits: &Limits,
 ) -> Result<Option<Suppression>> {
-    let rule = policy.uniform();
     let tables = candidate.tables;
+    let rule = policy.uniform().of(tables.counts);
     let mut asked = imposed(tables, candidate.population, candidate.state, policy, earlier);
     for _ in 0..ROUNDS {
         let suppression = suppress(tables, policy, &asked)?;
@@ -133,7 +136,7 @@ pub fn settle(
         if findings.is_empty() {
             return Ok(Some(suppression));
         }
-        let more = around(tables, &suppression.masked, &asked, &findings);
+        let more = around(candidate, &suppression.masked, &asked, &findings);
         if more.is_empty() {
             return Ok(None);
         }
@@ -147,8 +150,9 @@ pub fn settle(
 }
 
 /// Printed cells to mask so that what was found can no longer be computed: itself, else its margins,
-/// else some of those that add up with it.
-fn around(tables: &Tables, masked: &[bool], asked: &Imposed, findings: &[Finding]) -> BTreeSet<CellId> {
+/// else some of those that add up with it; of a cell of another release, those that say the same persons.
+fn around(candidate: &Candidate, masked: &[bool], asked: &Imposed, findings: &[Finding]) -> BTreeSet<CellId> {
+    let tables = candidate.tables;
     let numbers = cells_by_key(tables);
     let incidence = Incidence::of(tables.cells.len(), &tables.relations);
     let printed = |c: CellId| {
@@ -157,7 +161,12 @@ fn around(tables: &Tables, masked: &[bool], asked: &Imposed, findings: &[Finding
             && !asked.fixed.contains(&c)
     };
     let mut out = BTreeSet::new();
-    for cell in findings.iter().filter_map(|f| numbers.get(&f.cell).copied()) {
+    for finding in findings {
+        let Some(cell) = numbers.get(&finding.cell).copied() else {
+            let same = same_persons(&finding.cell, candidate.implied, tables);
+            out.extend(same.into_iter().filter(|c| printed(*c)).take(BESIDE));
+            continue;
+        };
         if printed(cell) {
             out.insert(cell);
             continue;
@@ -172,8 +181,46 @@ fn around(tables: &Tables, masked: &[bool], asked: &Imposed, findings: &[Finding
         if above.is_empty() {
             let beside = relations.iter().flat_map(|(r, _)| &r.children).copied().filter(|c| printed(*c));
             out.extend(beside.take(BESIDE));
+            let same = same_persons(&finding.cell, candidate.implied, tables);
+            out.extend(same.into_iter().filter(|c| printed(*c)).take(BESIDE));
         }
         out.extend(above);
     }
     out
+}
+
+/// Cells of `tables` that hold, or are held by, the persons of a cell named by levels that imply theirs; those
+/// that cross most first.
+fn same_persons(key: &Key, implied: &[Implied], tables: &Tables) -> Vec<CellId> {
+    let known: BTreeMap<&str, &str> = key.iter().map(|(l, c)| (l.as_str(), c.as_str())).collect();
+    // Whether two cells can have a person in common, and by an implied level at least.
+    let meets = |other: &Key| {
+        let mut by = false;
+        let agree = other.iter().all(|(level, code)| {
+            if let Some(own) = known.get(level.as_str()) {
+                return *own == code;
+            }
+            let up = implied.iter().filter_map(|i| {
+                let own = known.get(i.fine.as_str()).filter(|_| i.coarse == *level)?;
+                i.map.get(*own)
+            });
+            let down = implied.iter().filter_map(|i| {
+                let own = known.get(i.coarse.as_str()).filter(|_| i.fine == *level)?;
+                i.map.get(code).map(|c| (c, own))
+            });
+            let mut said: Vec<bool> = up.map(|c| c == code).collect();
+            said.extend(down.map(|(c, own)| c == own));
+            by |= !said.is_empty();
+            said.iter().all(|s| *s)
+        });
+        agree && by
+    };
+    let mut found: Vec<(std::cmp::Reverse<usize>, CellId)> = (0..tables.cells.len() as CellId)
+        .filter_map(|c| {
+            let own = tables.key(c);
+            meets(&own).then_some((std::cmp::Reverse(own.len()), c))
+        })
+        .collect();
+    found.sort_unstable();
+    found.into_iter().map(|(_, c)| c).collect()
 }

@@ -4,7 +4,7 @@
 //! Additions are rebuilt from the hierarchies of the descriptor: a margin is the sum of the rows of the
 //! nearest finer level that the table publishes.
 
-mod lexer;
+pub(super) mod lexer;
 
 use super::policy::Uniform;
 use super::release::{Key, Release};
@@ -18,6 +18,7 @@ use hashbrown::HashMap;
 use serde::Deserialize;
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
+use std::sync::Arc;
 
 /// The total of a dimension.
 pub const TOTAL: &str = "_T";
@@ -37,6 +38,10 @@ pub struct PublishedTable {
     pub digest: Digest,
     /// The descriptor names another digest: the file changed since it was written.
     pub altered: bool,
+    /// The descriptor names no digest: nothing says that these are the figures it describes.
+    pub unpinned: bool,
+    /// Doubt that its own policy promises.
+    pub promised: Option<Uniform>,
     /// Figures are rounded to multiples of this.
     pub base: Option<i64>,
     /// Figures are this far from the truth at most. The truth adds up, and a row that is not there may be
@@ -55,8 +60,10 @@ pub struct Measure {
     pub name: String,
     /// Its figures add up over dimensions. One that does not (a mean, a rate) has no additions.
     pub additive: bool,
-    /// They count; those that do not are amounts.
+    /// They count persons.
     pub persons: bool,
+    /// Persons make them together.
+    pub amount: bool,
     /// Figures and additions.
     pub published: Published,
 }
@@ -92,6 +99,70 @@ impl PublishedTable {
         Ok(())
     }
 
+    /// Cells that print a few persons, and how many.
+    pub fn printed_few(&self, rule: Uniform) -> Vec<(&Key, i64)> {
+        if self.noise.is_some() {
+            return Vec::new();
+        }
+        let persons = self.measures.iter().filter(|m| m.persons && m.additive);
+        let cells = persons.flat_map(|m| self.keys.iter().zip(&m.published.cells));
+        let few = |k: &Known| k.value().filter(|v| (1..rule.threshold).contains(v));
+        cells.filter_map(|(key, k)| Some((key, few(k)?))).collect()
+    }
+
+    /// Checks that every mean and share is what a reader computes of figures printed beside it: it then says
+    /// nothing more.
+    ///
+    /// # Errors
+    /// [`Error::Refused`] `FIGURE_UNPROVEN`.
+    pub fn check_computed(&self) -> Result<()> {
+        let sums: Vec<&Measure> = self.measures.iter().filter(|m| m.additive).collect();
+        let value = |m: &Measure, c: usize| m.published.cells.get(c).copied().and_then(Known::value);
+        let number: HashMap<&Key, usize, FixedState> = self.keys.iter().zip(0..).collect();
+        let near = |shown: i64, a: i64, b: i64, times: i128| {
+            b != 0 && (i128::from(a) * times - i128::from(shown) * i128::from(b)).abs() <= i128::from(b.abs())
+        };
+        for measure in self.measures.iter().filter(|m| !m.additive && self.noise.is_none()) {
+            for (c, key) in self.keys.iter().enumerate() {
+                let Some(shown) = value(measure, c) else { continue };
+                let mean = || {
+                    sums.iter().any(|a| {
+                        sums.iter().any(|b| {
+                            let of = value(a, c).zip(value(b, c));
+                            a.name != b.name && of.is_some_and(|(a, b)| near(shown, a, b, 100))
+                        })
+                    })
+                };
+                let wider = || {
+                    (0..1_u32 << key.len().min(12)).filter_map(|kept| {
+                        let part = |(i, pair): (usize, &(String, String))| {
+                            (kept >> i & 1 == 1).then(|| pair.clone())
+                        };
+                        let wide: Key = key.iter().enumerate().filter_map(part).collect();
+                        number.get(&wide).copied()
+                    })
+                };
+                let share = || {
+                    let mut pairs = wider().flat_map(|w| sums.iter().map(move |m| (w, m)));
+                    pairs.any(|(w, m)| {
+                        value(m, c).zip(value(m, w)).is_some_and(|(a, b)| near(shown, a, b, 10_000))
+                    })
+                };
+                if !mean() && !share() {
+                    return Err(Error::Refused {
+                        code: "FIGURE_UNPROVEN",
+                        message: format!(
+                            "« {} » de {} ne se calcule pas des chiffres publiés à côté : il dirait ce que d'autres cachent",
+                            measure.name,
+                            super::release::label(key)
+                        ),
+                    });
+                }
+            }
+        }
+        Ok(())
+    }
+
     /// One measure as a release to join with others.
     pub fn release(&self, measure: &str, population: &str, state: &str) -> Option<Release> {
         let found = self.measures.iter().find(|m| m.name == measure)?;
@@ -99,6 +170,8 @@ impl PublishedTable {
             name: format!("{} {}", self.name, self.version).trim_end().to_owned(),
             population: population.to_owned(),
             state: state.to_owned(),
+            persons: found.persons,
+            implied: Arc::default(),
             keys: self.keys.clone(),
             published: found.published.clone(),
         })
@@ -114,7 +187,17 @@ struct Package {
     base: Option<u32>,
     #[serde(rename = "cartulaire:noise")]
     noise: Option<u32>,
+    #[serde(rename = "cartulaire:policy")]
+    policy: Option<Promised>,
     resources: Vec<Resource>,
+}
+
+#[derive(Deserialize)]
+struct Promised {
+    threshold: i64,
+    width: i64,
+    #[serde(default)]
+    percent: i64,
 }
 
 #[derive(Deserialize)]
@@ -143,6 +226,9 @@ struct Field {
     /// What persons make together: their number is another measure.
     #[serde(rename = "cartulaire:amount", default)]
     amount: bool,
+    /// Counts persons: every measure that does not say otherwise.
+    #[serde(rename = "cartulaire:persons")]
+    persons: Option<bool>,
     /// `concealed`: masked cells may be nil.
     #[serde(rename = "cartulaire:zeros")]
     zeros: Option<super::policy::Zeros>,
@@ -213,6 +299,7 @@ pub fn parse(descriptor: &[u8], data: &[u8]) -> Result<PublishedTable> {
         return Err(refuse("resources", "aucune ressource « data.csv »".into()));
     };
     let digest = Digest::of(data);
+    let unpinned = resource.hash.is_none();
     let altered = resource.hash.is_some_and(|h| h != format!("sha256:{digest}"));
     let Some(schema) = resource.schema else {
         return Err(refuse("data.csv", "la ressource n'a pas de schéma".into()));
@@ -221,7 +308,7 @@ pub fn parse(descriptor: &[u8], data: &[u8]) -> Result<PublishedTable> {
     let rows = Rows::read(&layout, data)?;
     // A margin whose noise made it nil is not there.
     let (keys, relations) = (rows.keys(&layout), rows.relations(&layout, package.noise.is_none())?);
-    let measures = layout
+    let measures: Vec<Measure> = layout
         .measures
         .into_iter()
         .zip(rows.cells)
@@ -239,15 +326,37 @@ pub fn parse(descriptor: &[u8], data: &[u8]) -> Result<PublishedTable> {
                     }
                 }
             }
-            let added = field.additive || package.noise.is_some();
+            let whole = field.kind == "integer" && package.noise.is_none();
+            let additive = field.additive || (whole && adds_up(&cells, &relations));
+            let added = additive || package.noise.is_some();
             let relations = if added { relations.clone() } else { Vec::new() };
+            let persons = !field.amount && field.persons.unwrap_or(true);
             let published = Published { cells, relations };
-            Measure { name: field.name, additive: field.additive, persons: !field.amount, published }
+            Measure { name: field.name, additive, persons, amount: field.amount, published }
         })
         .collect();
+    let mut measures = measures;
+    nil_amounts(&mut measures);
     let base = package.base.map(i64::from);
     let (name, version, noise) = (package.name, package.version, package.noise);
-    Ok(PublishedTable { name, version, digest, altered, base, noise, keys, measures })
+    let promised =
+        package.policy.map(|p| Uniform { threshold: p.threshold, width: p.width, percent: p.percent });
+    Ok(PublishedTable { name, version, digest, altered, unpinned, promised, base, noise, keys, measures })
+}
+
+/// Where nobody is, nothing is made: a masked amount beside a count of 0 is 0.
+fn nil_amounts(measures: &mut [Measure]) {
+    let nil =
+        |m: &Measure, c: usize| m.persons && m.additive && m.published.cells.get(c) == Some(&Known::Value(0));
+    let cells = measures.iter().map(|m| m.published.cells.len()).max().unwrap_or(0);
+    let nobody: Vec<bool> = (0..cells).map(|c| measures.iter().any(|m| nil(m, c))).collect();
+    for measure in measures.iter_mut().filter(|m| m.amount) {
+        for (known, nobody) in measure.published.cells.iter_mut().zip(&nobody) {
+            if *nobody && known.value().is_none() {
+                *known = Known::Value(0);
+            }
+        }
+    }
 }
 
 fn layout(fields: Vec<Field>) -> Result<Layout, (String, String)> {
@@ -416,7 +525,7 @@ impl<'a> Rows<'a> {
                         Known::Masked { floor: 0 }
                     }
                     // A mean of nobody.
-                    ("M", "") if !field.additive => Known::Value(0),
+                    ("M", "") if !field.additive => Known::Absent { floor: 0 },
                     ("F", figure) => Known::Value(figure_of(figure, field).unwrap_or_else(|| {
                         fault(
                             *at,
@@ -484,59 +593,87 @@ impl<'a> Rows<'a> {
         self.rows.iter().map(named).collect()
     }
 
-    /// Additions; a margin that is not there is a fault when `whole`.
+    /// Additions: a cell of a crossing is the sum of what falls in it in every nearest finer crossing that is
+    /// listed. A margin that is not there is a fault when `whole`.
     fn relations(&self, layout: &Layout, whole: bool) -> Result<Vec<Relation>> {
-        let listed: BTreeSet<Vec<usize>> = self.rows.iter().map(|r| self.depths(layout, r)).collect();
-        let mut sums: BTreeMap<(CellId, usize, usize), Vec<CellId>> = BTreeMap::new();
+        let depths: Vec<Vec<usize>> = self.rows.iter().map(|r| self.depths(layout, r)).collect();
+        let mut listed: BTreeMap<&Vec<usize>, Vec<CellId>> = BTreeMap::new();
+        for (cell, depths) in (0_u32..).zip(&depths) {
+            listed.entry(depths).or_default().push(cell);
+        }
+        let below = |fine: &Vec<usize>, coarse: &Vec<usize>| {
+            fine != coarse && fine.iter().zip(coarse).all(|(f, c)| f >= c)
+        };
+        let mut sums: BTreeMap<(CellId, &Vec<usize>), Vec<CellId>> = BTreeMap::new();
         let mut faults = Vec::new();
-        for ((cell, row), start) in (0_u32..).zip(&self.rows).zip(&self.starts) {
-            let depths = self.depths(layout, row);
-            for (h, chain) in layout.chains.iter().enumerate() {
-                let mut above = depths.clone();
-                let nearest = (0..depths.at(h)).rev().find(|d| {
-                    above.put(h, *d);
-                    listed.contains(&above)
-                });
-                let Some(nearest) = nearest else { continue };
-                let mut codes = row.clone();
-                for column in chain.iter().skip(nearest) {
-                    codes.put(layout.dimension.at(*column).unwrap_or(usize::MAX), ALL);
-                }
-                match self.numbers.get(&codes) {
-                    Some(parent) => sums.entry((*parent, h, depths.at(h))).or_default().push(cell),
-                    None if whole && faults.len() < TOLD => {
-                        let name =
-                            chain.get(nearest).and_then(|c| layout.names.get(*c)).map_or("", String::as_str);
-                        let message = format!("la marge de cette ligne, « {name} » à _T, manque");
-                        faults.push(fault_at("data.csv", self.data, *start, message));
+        for coarse in listed.keys().copied() {
+            let finer: Vec<&Vec<usize>> = listed.keys().copied().filter(|f| below(f, coarse)).collect();
+            let nearest = finer.iter().filter(|f| !finer.iter().any(|other| below(f, other)));
+            for fine in nearest.copied() {
+                // Columns that are totals in the coarser crossing.
+                let mut cut: Vec<usize> = Vec::new();
+                let mut name = "";
+                for (chain, (c, f)) in layout.chains.iter().zip(coarse.iter().zip(fine)) {
+                    cut.extend(chain.iter().skip(*c).filter_map(|column| layout.dimension.at(*column)));
+                    if let Some(column) = chain.get(*c).filter(|_| c < f) {
+                        name = layout.names.get(*column).map_or(name, String::as_str);
                     }
-                    None => {}
+                }
+                for cell in listed.get(fine).into_iter().flatten() {
+                    let Some(row) = self.rows.get(*cell as usize) else { continue };
+                    let mut codes = row.clone();
+                    cut.iter().for_each(|d| codes.put(*d, ALL));
+                    match self.numbers.get(&codes) {
+                        Some(parent) => sums.entry((*parent, fine)).or_default().push(*cell),
+                        None if whole && faults.len() < TOLD => {
+                            let message = format!("la marge de cette ligne, « {name} » à _T, manque");
+                            let start = self.starts.get(*cell as usize).copied().unwrap_or(0);
+                            faults.push(fault_at("data.csv", self.data, start, message));
+                        }
+                        None => {}
+                    }
                 }
             }
         }
         if !faults.is_empty() {
             return Err(Error::Config(faults));
         }
-        // Below a margin, the nearest level alone is the whole.
-        let mut nearest: BTreeMap<(CellId, usize), Vec<CellId>> = BTreeMap::new();
-        for ((parent, h, _), children) in sums {
-            nearest.entry((parent, h)).or_insert(children);
-        }
         let mut relations: Vec<Relation> =
-            nearest.into_iter().map(|((parent, _), children)| Relation { parent, children }).collect();
+            sums.into_iter().map(|((parent, _), children)| Relation { parent, children }).collect();
         relations.sort_by(|a, b| (a.parent, &a.children).cmp(&(b.parent, &b.children)));
         Ok(relations)
     }
 }
 
-/// The figure of a measure that adds up; 0 for any decimal of one that does not.
+/// A whole figure; a decimal in hundredths.
 fn figure_of(text: &str, field: &Field) -> Option<i64> {
     let digits = |t: &str| !t.is_empty() && t.bytes().all(|b| b.is_ascii_digit());
     if field.additive || field.kind == "integer" {
         return digits(text).then(|| text.parse().ok())?;
     }
-    let (whole, part) = text.strip_prefix('-').unwrap_or(text).split_once('.').unwrap_or((text, "0"));
-    (digits(whole.trim_start_matches('-')) && digits(part)).then_some(0)
+    let (sign, text) = text.strip_prefix('-').map_or((1, text), |t| (-1, t));
+    let (whole, part) = text.split_once('.').unwrap_or((text, "0"));
+    if !digits(whole) || !digits(part) {
+        return None;
+    }
+    let hundredths: i64 = part.chars().chain(['0', '0']).take(2).collect::<String>().parse().ok()?;
+    whole.parse::<i64>().ok()?.checked_mul(100)?.checked_add(hundredths).map(|v| sign * v)
+}
+
+/// Whether every sum whose terms are all printed is right, and there is one: such figures add up, whatever their
+/// descriptor says.
+fn adds_up(cells: &[Known], relations: &[Relation]) -> bool {
+    let value = |c: &CellId| cells.get(*c as usize).copied().and_then(Known::value);
+    let mut seen = false;
+    for r in relations.iter().filter(|r| r.children.len() > 1) {
+        let parts: Option<Vec<i64>> = r.children.iter().map(value).collect();
+        let (Some(parent), Some(parts)) = (value(&r.parent), parts) else { continue };
+        seen |= parent > 0;
+        if parts.iter().try_fold(0_i64, |s, v| s.checked_add(*v)) != Some(parent) {
+            return false;
+        }
+    }
+    seen
 }
 
 #[cfg(test)]

@@ -13,7 +13,8 @@ use super::table::Tables;
 use foldhash::fast::FixedState;
 use hashbrown::HashMap;
 use serde::Serialize;
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 /// Codes of a cell: (level, code), totals left out, in the order of levels.
 pub type Key = Vec<(String, String)>;
@@ -33,12 +34,28 @@ pub struct Release {
     /// Who is counted. Only releases of one population are joined: an annual count that must not be
     /// subtracted from the year before (the cohorts have moved up) is another population.
     pub population: String,
-    /// State of the population: the reference date of the figures, `YYYY-MM-DD`.
+    /// State of the population: the reference date of the figures, `YYYY-MM-DD`, then what filters chose. Other
+    /// rows of the same persons are another state: readers subtract them too.
     pub state: String,
+    /// Figures count persons; those that do not are amounts.
+    pub persons: bool,
+    /// What readers know of the levels besides.
+    pub implied: Arc<[Implied]>,
     /// Names of the cells.
     pub keys: Vec<Key>,
     /// Figures and additions.
     pub published: Published,
+}
+
+/// A level that says another: whoever knows the MEF of a pupil knows his level.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Implied {
+    /// The level that is known.
+    pub fine: String,
+    /// The level that it says.
+    pub coarse: String,
+    /// Code by code. One that is not there may go with any.
+    pub map: BTreeMap<String, String>,
 }
 
 /// Why a candidate cannot leave as it is.
@@ -86,6 +103,8 @@ impl Release {
             name: name.to_owned(),
             population: population.to_owned(),
             state: state.to_owned(),
+            persons: tables.counts,
+            implied: Arc::default(),
             keys: (0..tables.cells.len() as CellId).map(|c| tables.key(c)).collect(),
             published: tables.published(masked, floor),
         }
@@ -112,6 +131,10 @@ impl Uniform {
     /// A difference is safe when a reader can neither know it closely nor be sure that a few people, and
     /// not none or many, came or left.
     pub fn allows_difference(self, lower: i64, upper: Option<i64>) -> bool {
+        if self.threshold == 0 {
+            // What few make is no small number.
+            return true;
+        }
         let Some(upper) = upper else { return true };
         let nil = lower <= 0 && upper >= 0;
         let many = upper >= self.threshold || lower <= -self.threshold;
@@ -156,7 +179,7 @@ pub fn imposed(
     policy: &Policy,
     earlier: &[Release],
 ) -> Imposed {
-    let rule = policy.uniform();
+    let rule = policy.uniform().of(tables.counts);
     let floor = policy.floor(tables);
     let width = i64::from(policy.width);
     let mut out = Imposed::default();
@@ -166,13 +189,8 @@ pub fn imposed(
         for ((cell, c), key) in (0_u32..).zip(&tables.cells).zip(&keys).filter(|((_, c), _)| c.published) {
             let old = before.get(key).and_then(|o| release.published.cells.get(*o as usize));
             match old {
-                // The doubt of a count is evened out later; that of other sums is asked for here.
-                Some(Known::Masked { .. }) if tables.counts => drop(out.kept.insert(cell)),
-                Some(Known::Masked { .. }) => out.required.push(Requirement {
-                    cell,
-                    at_least: c.value.saturating_add(width),
-                    at_most: c.value,
-                }),
+                // Its doubt is evened out later.
+                Some(Known::Masked { .. }) => drop(out.kept.insert(cell)),
                 Some(Known::Value(_)) if release.state == state => drop(out.fixed.insert(cell)),
                 Some(Known::Value(v)) if !rule.allows_difference(c.value - v, Some(c.value - v)) => {
                     // Nobody may have come or left, or more than did.

@@ -6,7 +6,7 @@
 //! little information is lost. Every choice follows the order of cells, never that of the records.
 
 use super::moves::{Changes, Field, Finder, Query, merged};
-use super::policy::{Insiders, Policy, Requirement};
+use super::policy::{Insiders, Policy, Requirement, Uniform};
 use super::slots::Slots;
 use super::system::CellId;
 use super::table::Tables;
@@ -101,9 +101,7 @@ pub fn suppress(tables: &Tables, policy: &Policy, imposed: &Imposed) -> Result<S
         work.refine(&order);
     }
     work.forget_useless(&order);
-    if tables.counts {
-        lost.extend(work.even_out(policy));
-    }
+    lost.extend(work.even_out(policy.uniform().of(tables.counts)));
     let masked: Vec<bool> =
         tables.cells.iter().zip(&work.field.masked).map(|(c, m)| *m && c.published).collect();
     Ok(Suppression {
@@ -464,8 +462,7 @@ impl Work<'_> {
 
     /// Gives every masked cell the doubt of the uniform rule, so that nothing tells which were small;
     /// returns those that cannot have it.
-    fn even_out(&mut self, policy: &Policy) -> Vec<CellId> {
-        let uniform = policy.uniform();
+    fn even_out(&mut self, uniform: Uniform) -> Vec<CellId> {
         let mut lost = Vec::new();
         let mut seen: BTreeSet<CellId> = self.proofs.keys().map(|(c, _)| *c).collect();
         loop {
@@ -481,14 +478,17 @@ impl Work<'_> {
                 seen.insert(cell);
                 let v = self.field.values.at(cell as usize);
                 let moved = self.users.get(cell as usize).into_iter().flatten().any(|id| {
-                    self.moves.get(*id as usize).into_iter().flatten().flatten().any(|(c, d)| {
-                        *c == cell && d.abs() >= uniform.width && v.max(v + d) >= uniform.threshold
-                    })
+                    self.moves
+                        .get(*id as usize)
+                        .into_iter()
+                        .flatten()
+                        .flatten()
+                        .any(|(c, d)| *c == cell && uniform.allows(v.min(v + d), Some(v.max(v + d))))
                 });
                 let falls = v >= uniform.threshold;
                 let proven = moved
                     || self.prove(cell, 1, uniform.rise(v))
-                    || (falls && self.prove(cell, -1, uniform.width));
+                    || (falls && self.prove(cell, -1, uniform.rise(v)));
                 if !proven {
                     lost.push(cell);
                 }

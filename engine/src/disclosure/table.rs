@@ -182,6 +182,8 @@ pub struct Spec {
     pub records: Vec<Record>,
     /// Depth in each dimension of the crossings that are published; all when none.
     pub published: Option<BTreeSet<Vec<u8>>>,
+    /// The same people may be in several crossings: a margin is then of as many as the greatest of its parts.
+    pub overlap: bool,
 }
 
 /// A cell of the system.
@@ -213,7 +215,15 @@ pub struct Tables {
     /// The tables.
     pub tables: Vec<Table>,
     names: Vec<(String, Vec<String>)>,
+    /// Coarser level of each level.
+    coarser: BTreeMap<String, String>,
 }
+
+/// Between a code and the one above it, in the name of a node whose code comes under several (two communes of one
+/// name).
+pub const UNDER: char = '\u{1f}';
+/// After a code, once for each level above its own: codes of two levels may be the same.
+pub const LEVEL: char = '\u{1e}';
 
 /// One table: where its crossings are in the system.
 #[derive(Debug, Clone)]
@@ -277,6 +287,8 @@ impl Tables {
                 names.entry(d.level(node).to_owned()).or_default().insert(code.clone());
             }
         }
+        let levels = specs.iter().flat_map(|s| &s.dimensions).flat_map(|d| d.levels.windows(2));
+        let coarser = levels.filter_map(|w| Some((w.get(1)?.clone(), w.first()?.clone()))).collect();
         let names: Vec<(String, Vec<String>)> =
             names.into_iter().map(|(n, c)| (n, c.into_iter().collect())).collect();
         let built: Vec<(Spec, Crossings)> = specs
@@ -344,7 +356,7 @@ impl Tables {
             relations.into_iter().map(|(parent, children)| Relation { parent, children }).collect();
         drop(numbers);
         let cells = all.into_values().collect();
-        Ok(Tables { counts, cells, relations, tables, names })
+        Ok(Tables { counts, cells, relations, tables, names, coarser })
     }
 
     /// What readers see when `masked` cells are masked.
@@ -414,15 +426,27 @@ impl Tables {
         seen.iter().filter_map(|n| self.names.get(*n as usize)).map(|(n, _)| n.as_str()).collect()
     }
 
-    /// (level, code) of a cell, totals left out, in the order of levels.
+    /// (level, code) of a cell, totals left out, in the order of levels; a code that comes under several with
+    /// those above it.
     pub fn key(&self, cell: CellId) -> Vec<(String, String)> {
         let key = self.cells.get(cell as usize).map_or(&[][..], |c| c.key.as_slice());
-        key.iter()
-            .filter_map(|(d, c)| {
-                let (name, codes) = self.names.get(*d as usize)?;
-                Some((name.clone(), codes.get(*c as usize)?.clone()))
-            })
-            .collect()
+        let mut out = Vec::with_capacity(key.len());
+        let mut composed = false;
+        for (d, c) in key {
+            let found =
+                self.names.get(*d as usize).and_then(|(name, codes)| Some((name, codes.get(*c as usize)?)));
+            let Some((mut name, code)) = found else { continue };
+            for part in code.rsplit(UNDER) {
+                out.push((name.clone(), part.trim_end_matches(LEVEL).to_owned()));
+                let Some(above) = self.coarser.get(name) else { break };
+                name = above;
+            }
+            composed |= code.contains(UNDER);
+        }
+        if composed {
+            out.sort_unstable();
+        }
+        out
     }
 
     /// Name of a cell for people: `uai=0350122T, sexe=F`; `total` when nothing is crossed.
@@ -467,7 +491,10 @@ fn crossings(spec: &Spec, names: &[(String, Vec<String>)]) -> Result<Crossings> 
         for key in keys {
             let cell = cells.entry(key).or_default();
             cell.value = cell.value.saturating_add(record.value);
-            cell.contributors = cell.contributors.saturating_add(record.contributors);
+            cell.contributors = match spec.overlap {
+                true => cell.contributors.max(record.contributors),
+                false => cell.contributors.saturating_add(record.contributors),
+            };
             let second = cell.second.max(record.second).max(cell.first.min(record.first));
             cell.first = cell.first.max(record.first);
             cell.second = second;

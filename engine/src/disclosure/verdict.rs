@@ -5,9 +5,11 @@ use super::cell_key::Perturbation;
 use super::policy::Uniform;
 use super::proof_file::ProofFile;
 use super::published_csv::{Measure, PublishedTable, read};
+use super::published_parquet::same_as_csv;
 use super::release::label;
 use super::system::{Known, Published};
 use crate::error::{Error, IoContext as _, Result};
+use crate::store::files;
 use serde::Serialize;
 use std::path::Path;
 
@@ -50,13 +52,18 @@ pub struct Audit {
     pub undecided: usize,
     /// A certificate was checked.
     pub certified: bool,
+    /// Rule by which it was judged.
+    pub rule: Uniform,
     /// Why it is not safe, apart from the cells exposed.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub reason: Option<String>,
+    /// What the package does not say.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub notes: Vec<&'static str>,
 }
 
 impl Audit {
-    fn of(table: &PublishedTable, certified: bool) -> Self {
+    fn of(table: &PublishedTable, rule: Uniform, certified: bool) -> Self {
         let masked = |m: &Measure| m.published.masked().count();
         Audit {
             verdict: Verdict::Safe,
@@ -65,42 +72,116 @@ impl Audit {
             exposed: Vec::new(),
             undecided: 0,
             certified,
+            rule,
             reason: None,
+            notes: Vec::new(),
         }
     }
 }
 
-/// Audits the publication in `folder`: with its certificate in linear time, without by attack.
+/// What an audit is asked, where it does not follow the policy that the package promises.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Asked {
+    /// Persons under which a cell is small.
+    pub threshold: Option<i64>,
+    /// Doubt about every masked cell.
+    pub width: Option<i64>,
+}
+
+impl Asked {
+    /// The rule for a table: what is asked, else what its policy promises, else 5 persons and a doubt of 2.
+    fn rule(self, table: &PublishedTable) -> Uniform {
+        let own = table.promised.unwrap_or(Uniform { threshold: 5, width: 2, percent: 0 });
+        Uniform {
+            threshold: self.threshold.unwrap_or(own.threshold).max(2),
+            width: self.width.unwrap_or(own.width).max(1),
+            percent: own.percent,
+        }
+    }
+}
+
+impl From<Uniform> for Asked {
+    fn from(rule: Uniform) -> Self {
+        Asked { threshold: Some(rule.threshold), width: Some(rule.width) }
+    }
+}
+
+/// Audits the publication in `folder`: with its certificate in linear time, without by attack. Its Parquet file
+/// must say what its CSV says, and every file be the one that `SHA256SUMS` names.
 ///
 /// # Errors
 /// As [`read`]; [`Error::Config`] when the certificate is none.
 pub fn audit_folder(
     folder: &Path,
     certificate: Option<&Path>,
-    rule: Uniform,
+    asked: Asked,
     limits: &Limits,
 ) -> Result<Audit> {
     let table = read(folder)?;
+    let rule = asked.rule(&table);
+    // Noise has no table of witnesses: it is attacked again.
     let checked = match certificate {
         None => attack_table(&table, rule, limits),
         Some(path) => {
             let bytes = std::fs::read(path).at(path)?;
-            ProofFile::parse(&path.display().to_string(), &bytes)
-                .and_then(|proof| proof.check(&table, rule))
-                .map(|_| Audit::of(&table, true))
+            let proof = ProofFile::parse(&path.display().to_string(), &bytes);
+            let proven = proof.and_then(|proof| proof.check(&table, rule));
+            proven.and_then(|_| match table.noise {
+                Some(_) => attack_table(&table, rule, limits),
+                None => table.check_computed().map(|()| Audit::of(&table, rule, true)),
+            })
         }
     };
     let mut audit = match checked {
         Err(Error::Refused { message, .. } | Error::Corrupt(message)) => {
-            Audit { verdict: Verdict::Unsafe, reason: Some(message), ..Audit::of(&table, false) }
+            Audit { verdict: Verdict::Unsafe, reason: Some(message), ..Audit::of(&table, rule, false) }
         }
         found => found?,
     };
-    if table.altered {
+    for (key, value) in table.printed_few(rule) {
+        audit.exposed.push(Exposed { cell: label(key), lower: value, upper: value });
         audit.verdict = Verdict::Unsafe;
-        audit.reason.get_or_insert_with(|| "data.csv a changé depuis que son descripteur a été écrit".into());
+    }
+    let mut refuse = |reason: String| {
+        audit.verdict = Verdict::Unsafe;
+        audit.reason.get_or_insert(reason);
+    };
+    if table.altered {
+        refuse("data.csv a changé depuis que son descripteur a été écrit".into());
+    }
+    for check in [same_as_csv(folder), whole(folder)] {
+        match check {
+            Err(Error::Refused { message, .. }) => refuse(message),
+            found => found?,
+        }
+    }
+    if table.unpinned {
+        audit.notes.push(
+            "le descripteur ne donne pas l'empreinte de data.csv : rien ne dit qu'il décrit ces chiffres",
+        );
+    }
+    if table.promised.is_none() {
+        audit.notes.push("le descripteur ne dit pas de politique : seuil de 5 personnes, doute de 2");
     }
     Ok(audit)
+}
+
+/// Checks every file that `SHA256SUMS` names, where there is one.
+fn whole(folder: &Path) -> Result<()> {
+    let path = folder.join("SHA256SUMS");
+    let Ok(text) = std::fs::read_to_string(&path) else { return Ok(()) };
+    let refuse = |message: String| Err(Error::Refused { code: "PACKAGE_CHANGED", message });
+    for line in text.lines() {
+        let Some((digest, name)) = line.split_once("  ").filter(|(_, n)| !n.contains(['/', '\\'])) else {
+            return refuse("SHA256SUMS : une ligne n'est pas une empreinte et un nom".into());
+        };
+        let file = folder.join(name);
+        // What is no plain file is not read: a pipe has no end.
+        if !file.is_file() || files::digest(&file)?.to_string() != digest {
+            return refuse(format!("« {name} » n'est plus celui dont SHA256SUMS donne l'empreinte"));
+        }
+    }
+    Ok(())
 }
 
 /// Attacks every measure that adds up; `rule` is the doubt that masked counts must keep.
@@ -109,17 +190,17 @@ pub fn audit_folder(
 /// [`Error::Corrupt`] when no table agrees with what is published.
 pub fn attack_table(table: &PublishedTable, rule: Uniform, limits: &Limits) -> Result<Audit> {
     table.check_rounding(rule)?;
-    let mut audit = Audit::of(table, false);
-    for measure in table.measures.iter().filter(|m| m.additive) {
+    table.check_computed()?;
+    let mut audit = Audit::of(table, rule, false);
+    for measure in table.measures.iter().filter(|m| m.additive && (m.persons || m.amount)) {
+        let rule = rule.of(measure.persons);
         let found = match attack(&measure.published, |_| true, limits) {
             // Masked cells are not all at least one.
             Err(Error::Corrupt(_)) => attack(&with_zeros(&measure.published), |_| true, limits)?,
             found => found?,
         };
         for i in found {
-            let few = |u: i64| measure.persons && u < rule.threshold;
-            let narrow = |u: i64| few(u) || u - i.lower < rule.width;
-            match i.upper.filter(|u| narrow(*u)) {
+            match i.upper.filter(|u| !rule.allows(i.lower, Some(*u))) {
                 Some(upper) => {
                     let key = table.keys.get(i.cell as usize).map_or(&[][..], Vec::as_slice);
                     let several =
@@ -149,6 +230,7 @@ fn attack_noise(
     limits: &Limits,
     audit: &mut Audit,
 ) -> Result<()> {
+    let rule = rule.of(true);
     for measure in &table.measures {
         let near = Perturbation::new(noise)?;
         let shown: Vec<u64> = measure
@@ -159,7 +241,7 @@ fn attack_noise(
             .collect();
         for i in near.attack_listed(&shown, &measure.published.relations, limits)? {
             let few = i.lower < rule.threshold;
-            match i.upper.filter(|u| few && (*u < rule.threshold || u - i.lower < rule.width)) {
+            match i.upper.filter(|u| few && !rule.allows(i.lower, Some(*u))) {
                 Some(upper) => {
                     let key = table.keys.get(i.cell as usize).map_or(&[][..], Vec::as_slice);
                     audit.exposed.push(Exposed { cell: label(key), lower: i.lower, upper });

@@ -1,7 +1,9 @@
 //! Group-bys, in polars: each snapshot is reduced on its own, then the reductions are added.
 
 use super::contributors::Contributors;
-use super::dataset::{Dataset, Dimension};
+use super::dataset::{Dataset, Dimension, Join};
+use super::levels::first;
+use super::load::YEAR;
 use super::table::Figures;
 use crate::error::{Error, Result};
 use crate::run::Counts;
@@ -13,7 +15,7 @@ use arrow::record_batch::RecordBatch;
 use cartulaire_bridge::{to_array, to_frame};
 use chrono::NaiveDate;
 use polars::prelude::{
-    Column, DataFrame, DataType as PolarsType, Expr, IntoLazy, JoinArgs, JoinType, col, len, lit,
+    Column, DataFrame, DataType as PolarsType, Expr, IntoLazy, JoinArgs, JoinType, LazyFrame, col, len, lit,
 };
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -74,22 +76,69 @@ fn reduce(
     date: NaiveDate,
     cells: &mut Cells,
 ) -> Result<u64> {
-    let brought: Vec<&String> = dataset.join.iter().flat_map(|j| &j.columns).collect();
+    let joins: Vec<Join> = dataset.join.iter().cloned().collect();
+    let brought = |c: &str| joins.iter().any(|j| j.columns.iter().any(|b| b == c));
+    let own = dataset.dimensions.iter().map(|d| d.column.as_str()).filter(|c| !brought(c));
+    let measure = &dataset.measure;
+    let measured = measure.column.iter().chain(&measure.contributor).chain(&measure.contributors);
+    let own: BTreeSet<&str> = own.chain(measured.map(String::as_str)).collect();
+    let Some(mut records) = records(store, dataset, (emitter, year), parts, date, &own, &joins)? else {
+        return Ok(0);
+    };
+    // Nobody knows what a missing amount is: its person is not counted beside those of others.
+    if let Some(column) = &measure.column {
+        records = records.filter(col(column.as_str()).is_not_null());
+    }
+    if let Some(d) = dataset.closed.and_then(|at| dataset.dimensions.get(at)) {
+        // A period that is not over would be published again with a few persons more. Days are text here.
+        let now = date.to_string();
+        let end = lit(first(&now, d.prefix.or(Some(10))).to_owned());
+        let own = col(d.column.as_str()).cast(PolarsType::String);
+        records = records.filter(own.str().slice(lit(0_i64), lit(d.prefix.unwrap_or(10) as u64)).lt(end));
+    }
+    let records = records.collect()?;
+    let counted = records.height() as u64;
+    // Two dimensions may be of one column.
+    let by: BTreeSet<&str> = dataset
+        .dimensions
+        .iter()
+        .map(|d| &d.column)
+        .chain(&measure.contributor)
+        .map(String::as_str)
+        .filter(|c| *c != YEAR)
+        .collect();
+    let by: Vec<Expr> = by.into_iter().map(col).collect();
+    let value = match &measure.column {
+        Some(column) => col(column.as_str()).cast(PolarsType::Int64).sum(),
+        None => len() * lit(1_i64),
+    };
+    let persons = match &measure.contributors {
+        Some(column) => col(column.as_str()).cast(PolarsType::Int64).max().fill_null(lit(0_i64)),
+        None => lit(0_i64),
+    };
+    let found = records.lazy().group_by_stable(&by).agg([value.alias("_value"), persons.alias("_persons")]);
+    cells.add(&found.collect()?, dataset, (emitter, year))?;
+    Ok(counted)
+}
+
+/// The records of one sender and school year that a dataset counts, once each: their key, the columns `own`, and
+/// those that `joins` bring. None when there are none.
+pub(super) fn records(
+    store: &Store,
+    dataset: &Dataset,
+    (emitter, year): (&str, &str),
+    parts: &[&Snapshot],
+    date: NaiveDate,
+    own: &BTreeSet<&str>,
+    joins: &[Join],
+) -> Result<Option<LazyFrame>> {
     let mut columns: BTreeSet<&str> = dataset.key.iter().map(String::as_str).collect();
-    columns.extend(
-        dataset
-            .dimensions
-            .iter()
-            .map(|d| d.column.as_str())
-            .filter(|c| !brought.iter().any(|b| b.as_str() == *c)),
-    );
-    columns.extend(dataset.join.iter().map(|j| j.left.as_str()));
-    let filters = dataset.exclude.keys().chain(dataset.only.keys());
-    let measured = dataset.measure.column.iter().chain(&dataset.measure.contributor);
-    columns.extend(measured.chain(filters).map(String::as_str));
+    columns.extend(own);
+    columns.extend(joins.iter().chain(&dataset.join).map(|j| j.left.as_str()));
+    columns.extend(dataset.exclude.keys().chain(dataset.only.keys()).map(String::as_str));
     // The school year is in the path, not in the file.
-    let columns: Vec<&str> = columns.into_iter().filter(|c| *c != "annee_scolaire").collect();
-    let Some(frame) = load(store, parts, &columns)? else { return Ok(0) };
+    let columns: Vec<&str> = columns.into_iter().filter(|c| *c != YEAR).collect();
+    let Some(frame) = load(store, parts, &columns)? else { return Ok(None) };
     let keys: Vec<Expr> =
         dataset.key.iter().filter(|k| columns.contains(&k.as_str())).map(|k| col(k.as_str())).collect();
     let others: Vec<Expr> =
@@ -106,7 +155,7 @@ fn reduce(
         let any = values.iter().map(|v| text().eq_missing(lit(v.as_str()))).reduce(Expr::or);
         records = records.filter(any.unwrap_or(lit(false)));
     }
-    if let Some(join) = &dataset.join {
+    for join in joins {
         let other = store.ledger.snapshots(&join.table)?;
         let same_sender = other.iter().any(|s| s.emitter == emitter);
         let same_year: Vec<Snapshot> = other
@@ -116,7 +165,7 @@ fn reduce(
         let parts = crate::store::current(&same_year, true, date);
         let mut columns: Vec<&str> = join.columns.iter().map(String::as_str).collect();
         columns.push(&join.right);
-        let Some(right) = load(store, &parts, &columns)? else { return Ok(0) };
+        let Some(right) = load(store, &parts, &columns)? else { return Ok(None) };
         // One line per joined key: a school delivered twice must not count its pupils twice.
         let brought: Vec<Expr> = join.columns.iter().map(|c| col(c.as_str()).last()).collect();
         let right = right.lazy().group_by_stable([col(join.right.as_str())]).agg(brought);
@@ -127,24 +176,7 @@ fn reduce(
             JoinArgs::new(JoinType::Inner),
         );
     }
-    let records = records.collect()?;
-    let counted = records.height() as u64;
-    // Two dimensions may be of one column.
-    let by: BTreeSet<&str> = dataset
-        .dimensions
-        .iter()
-        .map(|d| &d.column)
-        .chain(&dataset.measure.contributor)
-        .map(String::as_str)
-        .collect();
-    let by: Vec<Expr> = by.into_iter().map(col).collect();
-    let value = match &dataset.measure.column {
-        Some(column) => col(column.as_str()).cast(PolarsType::Int64).sum(),
-        None => len() * lit(1_i64),
-    };
-    let values = records.lazy().group_by_stable(&by).agg([value.alias("_value")]).collect()?;
-    cells.add(&values, dataset, emitter)?;
-    Ok(counted)
+    Ok(Some(records))
 }
 
 /// Cells being filled: by record, or by contributor where the measure names them.
@@ -182,19 +214,27 @@ fn load(store: &Store, parts: &[&Snapshot], columns: &[&str]) -> Result<Option<D
 }
 
 impl Cells {
-    fn add(&mut self, frame: &DataFrame, dataset: &Dataset, emitter: &str) -> Result<()> {
+    fn add(&mut self, frame: &DataFrame, dataset: &Dataset, (emitter, year): (&str, &str)) -> Result<()> {
         let array = |name: &str, kind: &DataType| -> Result<ArrayRef> {
             let column: &Column = frame.column(name)?;
             Ok(cast(&to_array(column.as_materialized_series())?, kind)?)
         };
-        let dimensions: Vec<ArrayRef> =
-            dataset.dimensions.iter().map(|d| array(&d.column, &DataType::Utf8)).collect::<Result<_>>()?;
+        let rows = frame.height();
+        let codes = |d: &Dimension| -> Result<ArrayRef> {
+            if d.column == YEAR {
+                return Ok(Arc::new(StringArray::from_iter_values(std::iter::repeat_n(year, rows))));
+            }
+            array(&d.column, &DataType::Utf8)
+        };
+        let dimensions: Vec<ArrayRef> = dataset.dimensions.iter().map(codes).collect::<Result<_>>()?;
         let dimensions: Vec<&StringArray> = dimensions.iter().map(|d| d.as_string()).collect();
         let contributor = &dataset.measure.contributor;
         let contributor = contributor.as_ref().map(|c| array(c, &DataType::Utf8)).transpose()?;
         let contributor: Option<&StringArray> = contributor.as_ref().map(|c| c.as_string());
         let values = array("_value", &DataType::Int64)?;
         let values = values.as_primitive::<Int64Type>();
+        let persons = array("_persons", &DataType::Int64)?;
+        let persons = persons.as_primitive::<Int64Type>();
         for row in 0..values.len() {
             let code = |(array, d): (&&StringArray, &Dimension)| match array.is_valid(row) {
                 true => safe_code(first(array.value(row), d.prefix)),
@@ -209,7 +249,13 @@ impl Cells {
             }
             let value = u64::try_from(value)
                 .map_err(|_| Error::Corrupt(format!("jeu {} : valeur négative", dataset.name)))?;
-            if value > 0 {
+            if dataset.measure.contributors.is_some() {
+                // The same persons may come back from row to row.
+                let persons = u64::try_from(persons.value(row)).unwrap_or(0);
+                let cell = self.plain.entry(codes).or_default();
+                cell.sum = cell.sum.saturating_add(value);
+                cell.value = cell.value.max(persons);
+            } else if value > 0 {
                 self.plain.entry(codes).or_default().add(Figures::value(value));
             }
         }
@@ -221,14 +267,8 @@ impl Cells {
     }
 }
 
-/// The first characters of a code.
-fn first(code: &str, characters: Option<usize>) -> &str {
-    let end = characters.and_then(|n| code.char_indices().nth(n)).map_or(code.len(), |(i, _)| i);
-    code.get(..end).unwrap_or(code)
-}
-
 /// A code that no spreadsheet takes for a formula and no reader for a total (OWASP: CSV injection).
-fn safe_code(code: &str) -> String {
+pub(super) fn safe_code(code: &str) -> String {
     let clean: String = code.chars().map(|c| if c.is_control() { ' ' } else { c }).collect();
     let risky = clean.starts_with(['=', '+', '-', '@', '\u{FF1D}', '\u{FF0B}', '\u{FF0D}', '\u{FF20}'])
         || clean == super::table::TOTAL;

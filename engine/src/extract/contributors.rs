@@ -94,6 +94,7 @@ impl Contributors {
 
 #[cfg(test)]
 mod tests {
+    use super::super::protection::Policies;
     use super::*;
     use crate::contract::Contract;
 
@@ -119,6 +120,7 @@ personal = "none"
 name = "id"
 type = "text"
 personal = "direct"
+person = { who = "eleve", space = "essai" }
 
 [[column]]
 name = "uai"
@@ -157,7 +159,8 @@ threshold = 5
 "#;
 
     fn load(text: &str) -> Result<Dataset> {
-        Dataset::load("jeu.toml", text, &[Contract::parse("essai.toml", CONTRACT).unwrap()])
+        let contract = Contract::parse("essai.toml", CONTRACT).unwrap();
+        Dataset::load("jeu.toml", text, &[contract], &Policies::default())
     }
 
     fn finish(rows: &[(&str, &str, Option<&str>, i64)]) -> Result<BTreeMap<Vec<String>, Figures>> {

@@ -1,27 +1,53 @@
-//! What was published before of the same population, as its files say it.
+//! What was published before of the same persons, as its files say it: files that the ledger pins.
 
 use super::dataset::Dataset;
+use super::levels::{self, Origin};
 use super::perturb;
-use crate::disclosure::published_csv;
-use crate::disclosure::release::Release;
+use crate::disclosure::policy::Uniform;
+use crate::disclosure::published_csv::{self, PublishedTable};
+use crate::disclosure::release::{Key, Release};
 use crate::error::{Error, IoContext, Result};
-use crate::store::{Store, files};
-use serde_json::Value;
+use crate::store::{Publication, Store, files};
+use serde::Deserialize;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
-/// Publications of a population that the ledger knows, from their folders.
+/// Whose figures they are. A name is what someone wrote; the table and its school year are facts.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Who {
+    /// Name of the population, and its school year.
+    pub population: String,
+    /// Table counted.
+    pub table: String,
+    /// School year, where one alone is counted.
+    pub year: Option<String>,
+}
+
+/// A publication of the same persons.
+pub struct Earlier {
+    /// Its figures, under the candidate's names of levels.
+    pub release: Release,
+    /// Doubt that was promised of them.
+    pub rule: Uniform,
+    /// Its levels, by the names that `release` gives them.
+    pub levels: Vec<(String, Origin)>,
+}
+
+/// Publications of the same persons that the ledger knows, oldest first.
 ///
 /// # Errors
-/// When a publication is not what the ledger knows: nothing can be audited against it.
-pub fn earlier(store: &Store, dataset: &Dataset, population: &str) -> Result<Vec<Release>> {
+/// [`Error::Corrupt`] when one is not what the ledger knows: nothing can be audited against it.
+/// [`Error::Refused`] when it published rows, or changed figures.
+pub fn earlier(store: &Store, dataset: &Dataset, who: &Who) -> Result<Vec<Earlier>> {
     let mut found = Vec::new();
     for row in store.ledger.publications()?.into_iter().rev() {
         let folder = store.path(&row.path);
-        if files::digest(&folder.join("data.csv"))?.to_string() != row.digest {
-            return Err(Error::Corrupt(format!("« {} » n'est plus ce qui a été publié", row.path)));
+        pinned(store, &row)?;
+        let said = described(&folder)?;
+        if !said.same_persons(who) {
+            continue;
         }
-        let found_of = described(&folder)?;
-        if found_of.microdata && found_of.same_persons(dataset, population) {
+        if said.microdata {
             return Err(Error::Refused {
                 code: "MICRODATA_PUBLISHED",
                 message: format!(
@@ -30,7 +56,7 @@ pub fn earlier(store: &Store, dataset: &Dataset, population: &str) -> Result<Vec
                 ),
             });
         }
-        if found_of.changed.is_some() && found_of.population == population {
+        if said.method.is_some() {
             return Err(Error::Refused {
                 code: "PERTURBED_PUBLISHED",
                 message: format!(
@@ -39,14 +65,7 @@ pub fn earlier(store: &Store, dataset: &Dataset, population: &str) -> Result<Vec
                 ),
             });
         }
-        let Described { population: own, state, microdata, .. } = found_of;
-        if microdata || own != population {
-            continue;
-        }
-        let table = published_csv::read(&folder)?;
-        let measures: Vec<&str> =
-            table.measures.iter().filter(|m| m.additive && m.persons).map(|m| m.name.as_str()).collect();
-        found.extend(measures.iter().filter_map(|m| table.release(m, population, &state)));
+        found.extend(said.releases(&published_csv::read(&folder)?, dataset, who));
     }
     Ok(found)
 }
@@ -56,14 +75,14 @@ pub fn earlier(store: &Store, dataset: &Dataset, population: &str) -> Result<Vec
 ///
 /// # Errors
 /// [`Error::Refused`] `AMOUNTS_REPEATED`.
-pub fn amounts_once(store: &Store, population: &str, digest: &str) -> Result<()> {
+pub fn amounts_once(store: &Store, who: &Who, digest: &str) -> Result<()> {
     for row in store.ledger.publications()?.into_iter().filter(|p| p.digest != digest) {
         let folder = store.path(&row.path);
         let found = described(&folder)?;
-        if found.microdata || found.population != population {
+        if found.microdata || !found.same_persons(who) {
             continue;
         }
-        if published_csv::read(&folder)?.measures.iter().any(|m| m.additive && !m.persons) {
+        if published_csv::read(&folder)?.measures.iter().any(|m| m.amount) {
             return Err(Error::Refused {
                 code: "AMOUNTS_REPEATED",
                 message: format!(
@@ -77,18 +96,17 @@ pub fn amounts_once(store: &Store, population: &str, digest: &str) -> Result<()>
     Ok(())
 }
 
-/// Refuses changed figures of a population of which others were published: together they narrow the doubt. Noise
+/// Refuses changed figures of persons of whom others were published: together they narrow the doubt. Noise
 /// drawn alike from the same persons is the same: the versions of one series may follow each other.
 ///
 /// # Errors
 /// [`Error::Refused`] `PERTURBED_REPEATED`.
-pub fn changed_alone(store: &Store, dataset: &Dataset, population: &str, digest: &str) -> Result<()> {
+pub fn changed_alone(store: &Store, dataset: &Dataset, who: &Who, digest: &str) -> Result<()> {
     let series = perturb::series(dataset);
     for row in store.ledger.publications()?.into_iter().filter(|p| p.digest != digest) {
         let found = described(&store.path(&row.path))?;
-        let same_noise = series.is_some() && found.series == series;
-        let rows = found.microdata && found.same_persons(dataset, population);
-        if rows || found.population == population && !same_noise {
+        let same_noise = !found.microdata && series.is_some() && found.series == series;
+        if found.same_persons(who) && !same_noise {
             return Err(Error::Refused {
                 code: "PERTURBED_REPEATED",
                 message: format!(
@@ -108,8 +126,9 @@ pub fn changed_alone(store: &Store, dataset: &Dataset, population: &str, digest:
 /// # Errors
 /// [`Error::Refused`] `MICRODATA_REPEATED`.
 pub fn alone(store: &Store, dataset: &Dataset, population: &str, digest: &str) -> Result<()> {
+    let who = Who { population: population.to_owned(), table: dataset.table.clone(), year: None };
     for row in store.ledger.publications()?.into_iter().filter(|p| p.digest != digest) {
-        if described(&store.path(&row.path))?.same_persons(dataset, population) {
+        if described(&store.path(&row.path))?.same_persons(&who) {
             return Err(Error::Refused {
                 code: "MICRODATA_REPEATED",
                 message: format!(
@@ -122,38 +141,153 @@ pub fn alone(store: &Store, dataset: &Dataset, population: &str, digest: &str) -
     Ok(())
 }
 
-/// What a publication says it is of.
+/// Refuses a package whose files are not those that the ledger knows: `data.csv` by its digest, all by that of
+/// `SHA256SUMS`.
+///
+/// # Errors
+/// [`Error::Corrupt`].
+pub fn pinned(store: &Store, row: &Publication) -> Result<()> {
+    let folder = store.path(&row.path);
+    let refuse =
+        |name: &str| Err(Error::Corrupt(format!("« {}/{name} » n'est plus ce qui a été publié", row.path)));
+    if files::digest(&folder.join("data.csv"))?.to_string() != row.digest {
+        return refuse("data.csv");
+    }
+    // Versions from before the register have no digest of the whole.
+    let Some(facts) = store.ledger.publication_facts(&row.dataset, &row.version)? else { return Ok(()) };
+    let path = folder.join("SHA256SUMS");
+    let text = std::fs::read_to_string(&path).at(&path)?;
+    if files::digest(&path)?.to_string() != facts.sums_sha256 {
+        return refuse("SHA256SUMS");
+    }
+    for (digest, name) in text.lines().filter_map(|l| l.split_once("  ")) {
+        if files::digest(&folder.join(name))?.to_string() != digest {
+            return refuse(name);
+        }
+    }
+    Ok(())
+}
+
+/// What a publication says that it is of.
+#[derive(Deserialize)]
 struct Described {
+    #[serde(rename = "cartulaire:population", default)]
     population: String,
+    #[serde(rename = "cartulaire:state", default)]
     state: String,
-    microdata: bool,
+    #[serde(rename = "cartulaire:filter", default)]
+    filter: String,
+    #[serde(rename = "cartulaire:table", default)]
     table: String,
+    #[serde(rename = "cartulaire:school_year")]
+    year: Option<String>,
+    #[serde(rename = "cartulaire:microdata", default)]
+    microdata: bool,
     /// Method that changed its figures.
-    changed: Option<String>,
+    #[serde(rename = "cartulaire:method")]
+    method: Option<String>,
     /// What its noise was drawn from.
+    #[serde(rename = "cartulaire:series")]
     series: Option<String>,
+    #[serde(rename = "cartulaire:policy")]
+    policy: Option<Promised>,
+    resources: Vec<Resource>,
+}
+
+#[derive(Deserialize)]
+struct Promised {
+    threshold: i64,
+    width: i64,
+    #[serde(default)]
+    percent: i64,
+}
+
+#[derive(Deserialize)]
+struct Resource {
+    schema: Option<Schema>,
+}
+
+#[derive(Deserialize)]
+struct Schema {
+    fields: Vec<Field>,
+}
+
+#[derive(Deserialize)]
+struct Field {
+    name: String,
+    #[serde(rename = "cartulaire:source")]
+    source: Option<String>,
+    #[serde(rename = "cartulaire:prefix")]
+    prefix: Option<usize>,
+    #[serde(rename = "cartulaire:column")]
+    column: Option<String>,
 }
 
 impl Described {
-    /// Whether it is made of the same table, or says that it is of the same population.
-    fn same_persons(&self, dataset: &Dataset, population: &str) -> bool {
-        self.population == population || self.table == dataset.table
+    /// Whether it is of the same table and year, or says that it is of the same population.
+    fn same_persons(&self, who: &Who) -> bool {
+        let years = [&self.year, &who.year];
+        let apart = matches!(years, [Some(a), Some(b)] if a != b);
+        self.population == who.population || (self.table == who.table && !apart)
+    }
+
+    /// Its measures that say the same as the candidate's, under the candidate's names.
+    fn releases(&self, table: &PublishedTable, dataset: &Dataset, who: &Who) -> Vec<Earlier> {
+        let fields = || self.resources.iter().filter_map(|r| r.schema.as_ref()).flat_map(|s| &s.fields);
+        let origins = dataset.origins();
+        let own = dataset.dimension_names();
+        let mut names: BTreeMap<&str, String> = BTreeMap::new();
+        let mut levels: Vec<(String, Origin)> = Vec::new();
+        for field in fields() {
+            let Some(source) = &field.source else { continue };
+            let origin = Origin { source: source.clone(), prefix: field.prefix };
+            let same = origins.iter().position(|o| *o == origin).and_then(|i| own.get(i));
+            let name = same.map_or_else(|| origin.name(), |n| (*n).to_owned());
+            if names.insert(&field.name, name.clone()).is_none() {
+                levels.push((name, origin));
+            }
+        }
+        let renamed = |key: &Key| {
+            let level = |(l, c): &(String, String)| (names.get(l.as_str()).unwrap_or(l).clone(), c.clone());
+            let mut key: Key = key.iter().map(level).collect();
+            key.sort_unstable();
+            key
+        };
+        let keys: Vec<Key> = table.keys.iter().map(renamed).collect();
+        let summed = dataset.summed();
+        let same = |m: &&published_csv::Measure| {
+            let column = fields().find(|f| f.name == m.name).and_then(|f| f.column.as_ref());
+            let counts = dataset.measure.counts_persons();
+            m.additive && if counts { m.persons } else { m.amount && column == summed.as_ref() }
+        };
+        let rule = self.policy.as_ref().map_or(Uniform { threshold: 2, width: 1, percent: 0 }, |p| Uniform {
+            threshold: p.threshold,
+            width: p.width,
+            percent: p.percent,
+        });
+        let state = levels::state(&self.state, &self.filter);
+        table
+            .measures
+            .iter()
+            .filter(same)
+            .filter_map(|m| {
+                let release = table.release(&m.name, &who.population, &state)?;
+                let release = Release { keys: keys.clone(), ..release };
+                Some(Earlier { release, rule, levels: levels.clone() })
+            })
+            .collect()
     }
 }
 
 fn described(folder: &Path) -> Result<Described> {
     let path = folder.join("datapackage.json");
     let text = std::fs::read_to_string(&path).at(&path)?;
-    let value: Value =
-        serde_json::from_str(&text).map_err(|e| Error::Corrupt(format!("{} : {e}", path.display())))?;
-    let of = |key: &str| value.get(key).and_then(Value::as_str).unwrap_or_default().to_owned();
-    let told = |key: &str| value.get(key).and_then(Value::as_str).map(str::to_owned);
-    Ok(Described {
-        population: of("cartulaire:population"),
-        state: of("cartulaire:state"),
-        table: of("cartulaire:table"),
-        changed: told("cartulaire:method"),
-        series: told("cartulaire:series"),
-        microdata: value.get("cartulaire:microdata").is_some_and(|m| m == &Value::Bool(true)),
-    })
+    serde_json::from_str(&text).map_err(|e| Error::Corrupt(format!("{} : {e}", path.display())))
+}
+
+/// Levels that releases have and the candidate has not, once each.
+pub fn other_levels(dataset: &Dataset, earlier: &[Earlier]) -> Vec<(String, Origin)> {
+    let own = dataset.origins();
+    let all: BTreeSet<(String, Origin)> = earlier.iter().flat_map(|e| e.levels.iter().cloned()).collect();
+    all.into_iter().filter(|(_, origin)| !own.contains(origin)).collect()
 }

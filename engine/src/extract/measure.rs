@@ -3,7 +3,8 @@
 //! Counts and sums add up, and are proven. A mean and a rate are computed from published figures only:
 //! a reader could do it, so they say nothing more.
 
-use super::dataset::{Dimension, Protection};
+use super::dataset::Dimension;
+use super::protection::Protection;
 use crate::contract::{ColumnType, Contract, Personal};
 use serde::Deserialize;
 
@@ -21,6 +22,9 @@ pub struct Measure {
     pub column: Option<String>,
     /// The column that tells who contributes: the policy counts them.
     pub contributor: Option<String>,
+    /// The column that tells how many persons each row is of, where none is named: they may be the same from a
+    /// row to another, so a cell is of as many as its greatest row.
+    pub contributors: Option<String>,
     /// The dimension in whose total a rate is a share.
     pub dimension: Option<String>,
     /// The column of the number of persons, beside a sum of theirs, a mean or a rate.
@@ -107,6 +111,7 @@ impl Measure {
             kind: MeasureKind::Count,
             column: None,
             contributor: None,
+            contributors: None,
             dimension: None,
             persons: None,
             sum: None,
@@ -115,7 +120,13 @@ impl Measure {
 
     /// Whether persons make the sum.
     pub fn amounts(&self) -> bool {
-        matches!(self.kind, MeasureKind::Sum | MeasureKind::Mean) && self.contributor.is_some()
+        let named = self.contributor.is_some() || self.contributors.is_some();
+        matches!(self.kind, MeasureKind::Sum | MeasureKind::Mean) && named
+    }
+
+    /// Whether their number leaves beside what they make.
+    pub fn counts_persons(&self) -> bool {
+        self.contributors.is_none()
     }
 
     /// Columns, those that add up first: persons, then amounts, then what is computed of both.
@@ -152,16 +163,26 @@ impl Measure {
             );
         }
         let personal = |c: &String| spec(c).is_some_and(|s| s.personal != Personal::None);
+        if self.contributors.is_some() && (self.kind != K::Sum || self.contributor.is_some()) {
+            fault("contributors va avec « sum », et sans contributor".into());
+        }
+        if let Some(column) = &self.contributors
+            && spec(column).is_some_and(|s| s.kind != ColumnType::Integer)
+        {
+            fault(format!("« {column} » n'est pas un entier : elle ne dit pas combien de personnes"));
+        }
         if sums
             && self.contributor.is_none()
+            && self.contributors.is_none()
             && (self.kind == K::Mean || protection.is_some() || self.column.as_ref().is_some_and(personal))
         {
-            fault("une somme ne dit pas combien de personnes la font : nommez la colonne qui les désigne (contributor), ou prenez la mesure « count »".into());
+            fault("une somme ne dit pas combien de personnes la font : nommez la colonne qui les désigne (contributor) ou celle de leur nombre (contributors), ou prenez la mesure « count »".into());
         }
-        if self.contributor.is_some() && protection.is_none() {
+        if (self.contributor.is_some() || self.contributors.is_some()) && protection.is_none() {
             fault("contributor désigne des personnes : [protection] est obligatoire".into());
         }
-        if (self.amounts() || self.kind == K::Rate) != self.persons.is_some() {
+        let beside = sums && self.contributor.is_some() || self.kind == K::Rate;
+        if beside != self.persons.is_some() {
             fault("une somme de personnes, une moyenne et un taux se publient avec leur effectif (persons), les autres mesures sans".into());
         }
         if (self.kind == K::Mean) != self.sum.is_some() {

@@ -20,15 +20,15 @@ pub fn page(dataset: &Dataset, edition: &Edition<'_>, policy: Option<&Policy>, f
         out.push_str("Ce jeu ne compte pas de personnes : il n'est masqué aucune cellule.\n");
         return out;
     };
-    if let Some(text) = changed(dataset, edition.population, policy) {
+    if let Some(text) = changed(dataset, &edition.who.population, policy) {
         out.push_str(&text);
         return out;
     }
-    out.push_str(&rules(edition.population, policy));
+    out.push_str(&rules(&edition.who.population, policy));
     out.push_str(&figures(dataset, policy));
     out.push_str(&loss(found));
     out.push_str(&individualisation(policy, found));
-    out.push_str(&correlation(edition.population, policy, &found.links));
+    out.push_str(&correlation(&edition.who.population, policy, &found.links));
     out.push_str(&inference(&found.inferences));
     out.push_str(&residual(found));
     out

@@ -77,7 +77,7 @@ pub fn build(
     rows.sort_unstable();
     let csv = csv(&columns, &rows)?;
     let digest = Digest::of(&csv).to_string();
-    earlier::alone(store, dataset, edition.population, &digest)?;
+    earlier::alone(store, dataset, &edition.who.population, &digest)?;
     files::write_atomic(&folder.join("data.csv"), &csv)?;
     let ordered: Vec<bool> = secret.iter().map(|c| c.dimension.ordered).collect();
     let back = read_back(&folder.join("data.csv"))?;
@@ -101,12 +101,21 @@ pub fn build(
         "reason": terms.reason(), "k": request.k, "l": request.l, "t_millionths": request.t, "measured": measured,
         "suppressed_rows": found.suppressed_rows,
     });
+    let taken = usize::try_from(found.suppressed_rows).unwrap_or(usize::MAX);
+    let facts = publish::recorded(
+        dataset,
+        edition,
+        (classes.of.len(), taken.min(classes.of.len())),
+        &digest,
+        folder,
+    )?;
     Ok(Extracted {
+        facts,
         package: folder.to_path_buf(),
         data_digest: digest,
         certificate: serde_json::to_vec(&proof).map_err(|e| Error::Write(e.to_string()))?,
         counts: counted.counts,
-        cells: (classes.of.len(), usize::try_from(found.suppressed_rows).unwrap_or(usize::MAX)),
+        cells: (classes.of.len(), taken),
         sources: counted.sources,
     })
 }

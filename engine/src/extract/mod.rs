@@ -5,6 +5,9 @@ mod catalogue;
 mod contributors;
 mod dataset;
 mod earlier;
+mod implied;
+mod levels;
+mod load;
 mod measure;
 mod metadata;
 mod methodology;
@@ -12,12 +15,15 @@ mod microdata;
 mod perturb;
 mod preview;
 mod protect;
+mod protection;
 mod publish;
 mod shown;
 mod table;
 mod terms;
 
-pub use dataset::{Conflict, Dataset};
+pub use dataset::Dataset;
+pub use earlier::pinned;
+pub use protection::{Conflict, Policies};
 pub use table::{Cell, Cube, TOTAL};
 
 use crate::disclosure::audit::Limits;
@@ -31,11 +37,12 @@ use crate::error::{Error, Result};
 use crate::french::count;
 use crate::journal::NewEntry;
 use crate::run::{Counts, Run, Said};
-use crate::store::{Publication, Store, files};
+use crate::store::{Publication, PublicationFacts, Store, files};
 use chrono::NaiveDate;
-use dataset::Protection;
+use earlier::{Earlier, Who};
 use perturb::Method;
 use protect::Protected;
+use protection::Protection;
 use publish::Edition;
 use serde_json::json;
 use std::path::{Path, PathBuf};
@@ -50,10 +57,12 @@ pub struct Extracted {
     pub certificate: Vec<u8>,
     /// Source records read, and those counted in the result.
     pub counts: Counts,
-    /// Cells, and how many are masked.
+    /// Figures, and how many are masked.
     pub cells: (usize, usize),
     /// Snapshots whose rows were counted.
     pub sources: Vec<String>,
+    /// What the register of publications keeps of it.
+    pub facts: PublicationFacts,
 }
 
 impl Extracted {
@@ -64,7 +73,7 @@ impl Extracted {
             let left = count(without, "retirée", "retirées");
             return format!("{}, dont {left}", count(all, "ligne de personne", "lignes de personnes"));
         }
-        format!("{}, dont {}", count(all, "cellule", "cellules"), count(without, "masquée", "masquées"))
+        format!("{}, dont {}", count(all, "chiffre", "chiffres"), count(without, "masqué", "masqués"))
     }
 }
 
@@ -72,7 +81,7 @@ impl Extracted {
 ///
 /// # Errors
 /// [`Error::Refused`] when a cell could be computed back, from this publication or with earlier ones
-/// of the same population.
+/// of the same persons.
 pub fn build(
     store: &Store,
     dataset: &Dataset,
@@ -80,26 +89,37 @@ pub fn build(
     version: &str,
     folder: &Path,
 ) -> Result<Extracted> {
-    let mut counted = aggregate::aggregate(store, dataset, dataset.counted_on(date))?;
+    let mut dataset = dataset.dated(date)?;
+    let mut counted = aggregate::aggregate(store, &dataset, dataset.counted_on(date))?;
     // The cohorts of another school year are other persons.
-    let year = if dataset.latest_year_only { format!(" {}", counted.year) } else { String::new() };
-    let population = format!("{}{year}", dataset.population);
-    let (state, modified) = (counted.state.clone(), date.to_string());
-    let edition = Edition { version, population: &population, state: &state, modified: &modified };
+    let year = dataset.latest_year_only.then(|| counted.year.clone());
+    let of_year = year.as_ref().map(|y| format!(" {y}")).unwrap_or_default();
+    let who =
+        Who { population: format!("{}{of_year}", dataset.population), table: dataset.table.clone(), year };
+    let (state, modified, filter) = (counted.state.clone(), date.to_string(), dataset.filter());
+    let edition = Edition { version, who: &who, state: &state, filter: &filter, modified: &modified };
     if let Some(terms) = dataset.microdata.as_ref().filter(|_| !counted.inner.is_empty()) {
-        return microdata::build(store, dataset, terms, counted, &edition, folder);
+        return microdata::build(store, &dataset, terms, counted, &edition, folder);
     }
+    let masking = |p: &&Protection| p.method == Method::Suppression;
+    let mut before = Vec::new();
+    if dataset.protection.as_ref().is_some_and(|p| masking(&p)) && !counted.inner.is_empty() {
+        before = earlier::earlier(store, &dataset, &who)?;
+    }
+    if let Some(protection) = &mut dataset.protection {
+        // A weaker policy would give away what a stronger one masked.
+        before.iter().for_each(|e| protection.strengthen(e.rule));
+    }
+    let dataset = &dataset;
     protect::with_zeros(dataset, &mut counted.inner)?;
-    let changed = dataset.protection.as_ref().filter(|p| p.method != Method::Suppression);
+    table::check_size(dataset, counted.inner.len())?;
+    let changed = dataset.protection.as_ref().filter(|p| !masking(p));
     let mut cube = match changed.filter(|_| !counted.inner.is_empty()) {
         Some(protection) => perturb::cube(dataset, protection, &counted.inner)?,
         None => Cube::with_totals(dataset.chains(), &counted.inner),
     };
-    let mut before = Vec::new();
-    let masking = dataset.protection.as_ref().filter(|p| p.method == Method::Suppression);
-    let protected = match masking.filter(|_| !cube.cells.is_empty()) {
+    let protected = match dataset.protection.as_ref().filter(|p| masking(p) && !cube.cells.is_empty()) {
         Some(protection) => {
-            before = earlier::earlier(store, dataset, &population)?;
             let policy = protection.policy();
             let tables = protect::tables(dataset, &counted.inner)?;
             let alone = protect::protect(&policy, tables, protect::amounts(dataset, &counted.inner)?)?;
@@ -110,25 +130,31 @@ pub fn build(
     if let Some(protected) = &protected {
         protected.mask(&mut cube, &dataset.dimension_names());
     }
+    if dataset.margins.is_some() {
+        let depths: Vec<Vec<u8>> = cube.cells.iter().map(|c| cube.depths(c)).collect();
+        let mut listed = depths.iter().map(|d| dataset.publishes(d));
+        cube.cells.retain(|_| listed.next().unwrap_or(false));
+    }
     let written = publish::write_data(dataset, &cube, &edition, folder)?;
     let certificate = protect::prove(dataset, protected.as_ref(), &written)?;
     if changed.is_some() {
-        earlier::changed_alone(store, dataset, &population, &written.digest.to_string())?;
+        earlier::changed_alone(store, dataset, &who, &written.digest.to_string())?;
     }
-    if dataset.measure.amounts() {
-        earlier::amounts_once(store, &population, &written.digest.to_string())?;
+    if dataset.measure.amounts() && dataset.measure.counts_persons() {
+        earlier::amounts_once(store, &who, &written.digest.to_string())?;
     }
-    let measured = measured(dataset, &written, &before);
+    let releases: Vec<Release> = before.into_iter().map(|e| e.release).collect();
+    let measured = measured(dataset, &written, &releases);
     let pages = publish::pages(dataset, &cube, &edition, &measured);
     publish::write_companions(dataset, &edition, pages, folder)?;
-    let masked = cube.cells.iter().filter(|c| c.masked || c.amount_masked).count();
     Ok(Extracted {
         package: folder.to_path_buf(),
         data_digest: written.digest.to_string(),
         certificate: certificate.to_bytes()?,
         counts: counted.counts,
-        cells: (cube.cells.len(), masked),
+        cells: preview::counts(dataset, &cube),
         sources: counted.sources,
+        facts: publish::facts(dataset, &edition, &written, folder)?,
     })
 }
 
@@ -147,48 +173,57 @@ fn with_earlier(
     protection: &Protection,
     edition: &Edition<'_>,
     alone: Protected,
-    earlier: &[Release],
+    earlier: &[Earlier],
 ) -> Result<Protected> {
     let (policy, limits) = (protection.policy(), Limits::default());
     let name = format!("{} {}", dataset.name, edition.version);
+    let state = levels::state(edition.state, edition.filter);
+    let day = edition.state.parse().map_err(|_| Error::Corrupt("état sans date".into()))?;
+    let implied = implied::implied(store, dataset, day, earlier)?;
+    let earlier: Vec<Release> = earlier.iter().map(|e| e.release.clone()).collect();
     let candidate = Candidate {
         name: &name,
-        population: edition.population,
-        state: edition.state,
+        population: &edition.who.population,
+        state: &state,
         tables: &alone.tables,
+        implied: &implied,
     };
     let release = candidate.release(&alone.suppression.masked, &policy);
-    let proof = Proof { state: edition.state, tables: &alone.tables, suppression: &alone.suppression };
-    let findings = review(&release, earlier, policy.uniform(), &limits, Some(&proof))?;
+    let proof = Proof { state: &state, tables: &alone.tables, suppression: &alone.suppression };
+    let findings = review(&release, &earlier, policy.uniform(), &limits, Some(&proof))?;
     if findings.is_empty() {
         return Ok(alone);
     }
     if protection.conflict == Conflict::KeepMasks
-        && let Some(suppression) = settle(&candidate, &policy, earlier, &limits)?
+        && let Some(suppression) = settle(&candidate, &policy, &earlier, &limits)?
     {
         return alone.with(&policy, suppression);
     }
-    let again = at_earlier_state(store, dataset, edition, earlier)?;
+    let again = at_earlier_state(store, dataset, edition, &earlier)?;
     let reference = again.as_ref().map(|(state, tables)| Candidate { state, tables, ..candidate });
-    let proposals = propose(&candidate, reference.as_ref(), &policy, earlier, &limits)?;
+    let proposals = propose(&candidate, reference.as_ref(), &policy, &earlier, &limits)?;
     Err(refusal(&findings, &proposals.iter().map(Proposal::text).collect::<Vec<_>>()))
 }
 
-/// The dataset counted again at the last date of which something was published.
+/// The dataset counted again at the last date of which something was published of the same rows.
 fn at_earlier_state(
     store: &Store,
     dataset: &Dataset,
     edition: &Edition<'_>,
     earlier: &[Release],
 ) -> Result<Option<(String, Tables)>> {
-    let before = earlier.iter().map(|r| r.state.as_str()).filter(|s| *s < edition.state).max();
+    let days = earlier
+        .iter()
+        .filter_map(|r| r.state.get(..10).filter(|d| levels::state(d, edition.filter) == r.state));
+    let before = days.filter(|d| *d < edition.state).max();
     let Some(date) = before.and_then(|s| s.parse::<NaiveDate>().ok()) else { return Ok(None) };
     let mut counted = aggregate::aggregate(store, dataset, date)?;
     if counted.inner.is_empty() {
         return Ok(None);
     }
     protect::with_zeros(dataset, &mut counted.inner)?;
-    Ok(Some((counted.state, protect::tables(dataset, &counted.inner)?)))
+    let state = levels::state(&counted.state, edition.filter);
+    Ok(Some((state, protect::tables(dataset, &counted.inner)?)))
 }
 
 /// The extract step: every dataset, published when its data changed.
@@ -273,8 +308,9 @@ fn publish_version(run: &mut Run<'_>, dataset: &Dataset, version: &str, built: &
     };
     let payload = json!({"dataset": row.dataset, "version": version, "data_sha256": row.digest, "cells": built.cells.0, "masked": built.cells.1, "sources": built.sources});
     let (at, date) = (run.now(), run.date.to_string());
+    let facts = PublicationFacts { version: version.to_owned(), ..built.facts.clone() };
     run.store.ledger.transact(|tx| {
-        tx.publication(&row)?;
+        tx.publication(&row, &facts)?;
         tx.journal(&NewEntry { at: &at, date: &date, run_id: &run.id, kind: "dataset_published", payload })
     })?;
     Ok(path)

@@ -1,7 +1,8 @@
 //! The two methods that mask nothing and change figures instead: controlled rounding, and noise by cell key.
 
-use super::dataset::{Dataset, Protection};
+use super::dataset::Dataset;
 use super::protect;
+use super::protection::Protection;
 use super::table::{Cube, Figures};
 use crate::disclosure::audit::{Interval, Limits};
 use crate::disclosure::cell_key::{Perturbation, RecordKeys};
@@ -10,14 +11,14 @@ use crate::disclosure::release::Key;
 use crate::disclosure::rounding::round;
 use crate::error::{Error, Result};
 use crate::french::count;
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
 /// Base of rounding at most.
 const LARGEST_BASE: u32 = 10_000;
 
 /// How persons are protected.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Method {
     /// Cells are masked.
@@ -89,7 +90,7 @@ pub fn cube(
     };
     let mut cube = Cube::with_totals(dataset.chains(), inner);
     let names = dataset.dimension_names();
-    let keys: Vec<Key> = cube.cells.iter().map(|c| cube.key(c, &names)).collect();
+    let keys: Vec<Key> = cube.keys(&names);
     let tables = protect::tables(dataset, inner)?;
     if let Some(base) = protection.base() {
         let rounded = round(&tables, base, &secret)?;
@@ -113,22 +114,29 @@ pub fn cube(
     let shown: Vec<u64> =
         (0..).take(tables.cells.len()).map(|cell| by.get(&tables.key(cell)).copied().unwrap_or(0)).collect();
     let policy = protection.policy();
-    let rule = policy.uniform();
+    let rule = policy.uniform().of(true);
     let known = noise.attack(&shown, &tables.relations, &Limits::default())?;
-    let unsure = |i: &&Interval| {
-        let few = tables.cells.get(i.cell as usize).is_some_and(|c| (1..rule.threshold).contains(&c.value));
-        let wide = i.upper.is_none_or(|u| u >= rule.threshold && u - i.lower >= rule.width && i.is_exact());
-        few && !wide
+    let few = |i: &&Interval| {
+        tables.cells.get(i.cell as usize).is_some_and(|c| (1..rule.threshold).contains(&c.value))
     };
-    let exposed = known.iter().filter(unsure).count() as u64;
-    if exposed > 0 {
-        return Err(Error::Refused {
+    let exposed = known.iter().filter(few).filter(|i| !rule.allows(i.lower, i.upper)).count() as u64;
+    // Wide bounds that no table was seen to reach prove nothing.
+    let unsure = known.iter().filter(few).filter(|i| rule.allows(i.lower, i.upper) && !i.is_exact()).count();
+    let refuse = |what: String| {
+        Err(Error::Refused {
             code: "PERTURBATION_REFUSED",
             message: format!(
-                "{} malgré le bruit, par les additions ; rien n'est publié : masquez (method = \"suppression\"), ou publiez moins de croisements",
-                count(exposed, "petite cellule se recalcule", "petites cellules se recalculent")
+                "{what} ; rien n'est publié : masquez (method = \"suppression\"), ou publiez moins de croisements"
             ),
-        });
+        })
+    };
+    if exposed > 0 {
+        let few = count(exposed, "petite cellule se recalcule", "petites cellules se recalculent");
+        return refuse(format!("{few} malgré le bruit, par les additions"));
+    }
+    if unsure > 0 {
+        let few = count(unsure as u64, "petite cellule", "petites cellules");
+        return refuse(format!("l'attaque n'a pas pu être menée à son terme sur {few}"));
     }
     // A row shown at nil would tell that somebody is there.
     cube.cells.retain(|c| c.figures.value > 0);

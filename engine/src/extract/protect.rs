@@ -1,7 +1,8 @@
 //! From the cells of a dataset to what may leave: what to mask, and the proof that it is enough.
 
-use super::dataset::{Dataset, Protection};
-use super::table::{Cube, Figures};
+use super::dataset::Dataset;
+use super::protection::Protection;
+use super::table::{Cube, Figures, Several};
 use crate::disclosure::certificate::Certificate;
 use crate::disclosure::certify;
 use crate::disclosure::policy::{Insiders, Policy, Requirement, Zeros};
@@ -9,7 +10,7 @@ use crate::disclosure::proof_file::{ProofFile, Proven};
 use crate::disclosure::published_csv::PublishedTable;
 use crate::disclosure::release::Key;
 use crate::disclosure::suppress::{Imposed, Suppression, suppress};
-use crate::disclosure::table::{Dimension, Record, Spec, Tables};
+use crate::disclosure::table::{Dimension, LEVEL, Record, Spec, Tables, UNDER};
 use crate::error::{Error, Result};
 use crate::french::count;
 use std::collections::{BTreeMap, BTreeSet};
@@ -75,12 +76,12 @@ pub fn with_zeros(dataset: &Dataset, inner: &mut BTreeMap<Vec<String>, Figures>)
     Ok(())
 }
 
-/// Builds the system of cells of a dataset: its persons.
+/// Builds the system of cells of a dataset: its persons, or what they make where their number does not leave.
 ///
 /// # Errors
 /// [`Error::Refused`] `HIERARCHY` when a code comes under two others.
 pub fn tables(dataset: &Dataset, inner: &BTreeMap<Vec<String>, Figures>) -> Result<Tables> {
-    built(dataset, inner, true)
+    built(dataset, inner, dataset.measure.counts_persons())
 }
 
 /// The same cells with what persons make together, where the dataset publishes it.
@@ -88,19 +89,21 @@ pub fn tables(dataset: &Dataset, inner: &BTreeMap<Vec<String>, Figures>) -> Resu
 /// # Errors
 /// As [`tables`].
 pub fn amounts(dataset: &Dataset, inner: &BTreeMap<Vec<String>, Figures>) -> Result<Option<Tables>> {
-    dataset.measure.amounts().then(|| built(dataset, inner, false)).transpose()
+    let beside = dataset.measure.amounts() && dataset.measure.counts_persons();
+    beside.then(|| built(dataset, inner, false)).transpose()
 }
 
 fn built(dataset: &Dataset, inner: &BTreeMap<Vec<String>, Figures>, persons: bool) -> Result<Tables> {
     let names = dataset.dimension_names();
     let chains = dataset.chains();
+    let several = Several::of(&chains, inner.keys());
     let dimensions: Vec<Dimension> =
-        chains.iter().map(|chain| dimension(&names, chain, inner)).collect::<Result<_>>()?;
+        chains.iter().map(|chain| dimension(&names, chain, inner, &several)).collect::<Result<_>>()?;
     let nodes: Vec<BTreeMap<&str, u32>> = dimensions.iter().map(Dimension::nodes).collect();
     let mut records = Vec::with_capacity(inner.len());
     for (codes, figures) in inner {
         let leaf = |(chain, nodes): (&Vec<usize>, &BTreeMap<&str, u32>)| {
-            nodes.get(codes.get(*chain.last()?)?.as_str()).copied()
+            nodes.get(node(chain, codes, &several).as_str()).copied()
         };
         let leaves: Option<Vec<u32>> = chains.iter().zip(&nodes).map(leaf).collect();
         let record = leaves.and_then(|leaves| match persons {
@@ -122,32 +125,48 @@ fn built(dataset: &Dataset, inner: &BTreeMap<Vec<String>, Figures>, persons: boo
         records.push(record);
     }
     drop(nodes);
-    Tables::build(vec![Spec { dimensions, records, published: None }], persons)
+    let overlap = !dataset.measure.counts_persons();
+    Tables::build(vec![Spec { dimensions, records, published: dataset.margins.clone(), overlap }], persons)
 }
 
-fn dimension(names: &[&str], chain: &[usize], inner: &BTreeMap<Vec<String>, Figures>) -> Result<Dimension> {
+/// Name of the node of the last column of a chain: its code, after the one above where it comes under several, and
+/// marked by its level (Paris is an académie, a département and a commune).
+fn node(chain: &[usize], codes: &[String], several: &Several) -> String {
+    let Some((column, above)) = chain.split_last() else { return String::new() };
+    let code = codes.get(*column).map_or("", String::as_str);
+    let level = LEVEL.to_string().repeat(above.len());
+    match above.is_empty() || !several.has(*column, code) {
+        true => format!("{code}{level}"),
+        false => format!("{}{UNDER}{code}{level}", node(above, codes, several)),
+    }
+}
+
+fn dimension(
+    names: &[&str],
+    chain: &[usize],
+    inner: &BTreeMap<Vec<String>, Figures>,
+    several: &Several,
+) -> Result<Dimension> {
     let levels: Vec<&str> = chain.iter().filter_map(|c| names.get(*c).copied()).collect();
-    let code = |codes: &'_ Vec<String>, c: usize| codes.get(c).cloned().unwrap_or_default();
-    let (name, [column]) = (levels.last().copied().unwrap_or_default(), chain) else {
-        let mut edges: BTreeSet<(String, Option<String>)> = BTreeSet::new();
-        for codes in inner.keys() {
-            let mut parent = None;
-            for column in chain {
-                let own = code(codes, *column);
-                edges.insert((own.clone(), parent.replace(own)));
-            }
+    let name = levels.last().copied().unwrap_or_default();
+    let mut edges: BTreeSet<(String, Option<String>)> = BTreeSet::new();
+    for codes in inner.keys() {
+        let mut parent = None;
+        for depth in 1..=chain.len() {
+            let own = node(chain.get(..depth).unwrap_or_default(), codes, several);
+            edges.insert((own.clone(), parent.replace(own)));
         }
-        let edges: Vec<(&str, Option<&str>)> =
-            edges.iter().map(|(c, p)| (c.as_str(), p.as_deref())).collect();
-        let name = levels.last().copied().unwrap_or_default();
-        return Dimension::hierarchy(name, &edges).map(|d| d.with_levels(levels)).map_err(|e| {
-            Error::Refused {
-                code: "HIERARCHY",
-                message: format!("{e} : un code ne peut être rangé qu'à un endroit ; publiez ces dimensions sans hiérarchie"),
-            }
-        });
-    };
-    Ok(Dimension::flat(name, inner.keys().map(|codes| code(codes, *column)).collect::<BTreeSet<_>>()))
+    }
+    if chain.len() == 1 {
+        return Ok(Dimension::flat(name, edges.into_iter().map(|(code, _)| code)));
+    }
+    let edges: Vec<(&str, Option<&str>)> = edges.iter().map(|(c, p)| (c.as_str(), p.as_deref())).collect();
+    Dimension::hierarchy(name, &edges).map(|d| d.with_levels(levels)).map_err(|e| Error::Refused {
+        code: "HIERARCHY",
+        message: format!(
+            "{e} : un code ne peut être rangé qu'à un endroit ; publiez ces dimensions sans hiérarchie"
+        ),
+    })
 }
 
 /// Chooses what to mask and proves it. Where persons are masked, so are their `amounts`, from which their
@@ -160,16 +179,20 @@ pub fn protect(policy: &Policy, tables: Tables, amounts: Option<Tables>) -> Resu
     Protected::of(policy, tables, persons, amounts)
 }
 
-/// Cells that must be masked, of amounts: each stays in doubt.
-fn as_masked(policy: &Policy, amounts: &Tables, masked: &[bool]) -> Imposed {
-    let width = i64::from(policy.width);
-    let cells = (0_u32..).zip(&amounts.cells).zip(masked).filter(|(_, masked)| **masked);
-    let required = cells.map(|((cell, c), _)| Requirement {
-        cell,
-        at_least: c.value.saturating_add(width),
-        at_most: c.value,
-    });
-    Imposed { required: required.collect(), ..Imposed::default() }
+/// What the persons' own table says of amounts: masked where they are, and known to be nil where nobody is.
+fn as_masked(policy: &Policy, amounts: &Tables, persons: &Tables, masked: &[bool]) -> Imposed {
+    let rule = policy.uniform().of(false);
+    let mut out = Imposed::default();
+    let cells = (0_u32..).zip(&amounts.cells).zip(persons.cells.iter().zip(masked));
+    for ((cell, amount), (own, masked)) in cells {
+        if *masked {
+            let at_least = amount.value.saturating_add(rule.rise(amount.value));
+            out.required.push(Requirement { cell, at_least, at_most: amount.value });
+        } else if own.published && own.value == 0 {
+            out.fixed.insert(cell);
+        }
+    }
+    out
 }
 
 fn safe(suppression: Suppression) -> Result<Suppression> {
@@ -202,7 +225,7 @@ impl Protected {
         let amounts = match amounts {
             None => None,
             Some(sums) => {
-                let imposed = as_masked(policy, &sums, &suppression.masked);
+                let imposed = as_masked(policy, &sums, &tables, &suppression.masked);
                 let chosen = safe(suppress(&sums, policy, &imposed)?)?;
                 Some(Box::new(Protected::of(policy, sums, chosen, None)?))
             }
@@ -222,7 +245,7 @@ impl Protected {
     pub fn mask(&self, cube: &mut Cube, names: &[&str]) {
         let persons = self.masked();
         let amounts = self.amounts.as_ref().map(|a| a.masked()).unwrap_or_default();
-        let keys: Vec<Key> = cube.cells.iter().map(|c| cube.key(c, names)).collect();
+        let keys: Vec<Key> = cube.keys(names);
         for (cell, key) in cube.cells.iter_mut().zip(keys) {
             cell.masked = persons.contains(&key);
             cell.amount_masked = amounts.contains(&key);
@@ -261,6 +284,7 @@ pub fn prove(
         .collect();
     let proof = ProofFile::of(written, &policy, &proven)?;
     proof.check(written, policy.uniform())?;
+    written.check_computed()?;
     Ok(proof)
 }
 

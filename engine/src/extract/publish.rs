@@ -2,8 +2,10 @@
 //! totals and statuses; a masked cell has one public code, whatever the reason for masking it.
 
 use super::catalogue::{self, Distribution, Format};
-use super::dataset::{Dataset, Protection};
+use super::dataset::Dataset;
+use super::earlier::Who;
 use super::measure::Unit;
+use super::protection::Protection;
 use super::shown::{Shown, column};
 use super::table::Cube;
 use super::{methodology, preview};
@@ -11,7 +13,7 @@ use crate::disclosure::criteria::Criteria;
 use crate::disclosure::published_csv::{self, PublishedTable};
 use crate::domain::Digest;
 use crate::error::{Error, IoContext as _, Result};
-use crate::store::{PartWriter, files};
+use crate::store::{PartWriter, PublicationFacts, files};
 use arrow::array::{Array as _, ArrayRef, Float64Array, Int64Array, StringArray};
 use arrow::datatypes::{DataType, Field, Schema};
 use arrow::record_batch::RecordBatch;
@@ -24,9 +26,11 @@ pub struct Edition<'a> {
     /// Version.
     pub version: &'a str,
     /// Who is counted.
-    pub population: &'a str,
+    pub who: &'a Who,
     /// State of the population, `yyyy-mm-dd`.
     pub state: &'a str,
+    /// Which rows are counted.
+    pub filter: &'a str,
     /// Logical date of the extraction, `yyyy-mm-dd`.
     pub modified: &'a str,
 }
@@ -162,18 +166,30 @@ fn descriptor(dataset: &Dataset, edition: &Edition<'_>, csv: &[u8], parquet_dige
     let mut fields: Vec<Value> = dataset
         .dimensions
         .iter()
-        .map(|d| {
-            json!({"name": d.name, "type": "string", "title": d.title, "constraints": {"required": true},
-                   "cartulaire:role": "dimension", "cartulaire:hierarchy": d.coarser})
+        .zip(dataset.origins())
+        .map(|(d, origin)| {
+            let mut field = json!({"name": d.name, "type": "string", "title": d.title, "constraints": {"required": true},
+                   "cartulaire:role": "dimension", "cartulaire:hierarchy": d.coarser, "cartulaire:source": origin.source});
+            if let (Some(prefix), Some(map)) = (origin.prefix, field.as_object_mut()) {
+                map.insert("cartulaire:prefix".into(), prefix.into());
+            }
+            field
         })
         .collect();
     let zeros = dataset.protection.as_ref().map(|p| p.policy().zeros);
+    let persons = dataset.protection.is_some();
     for figure in dataset.figures() {
         let additive = figure.unit.additive();
         let mut field = json!({"name": figure.name, "type": if figure.unit.whole() { "integer" } else { "number" }, "title": figure.title,
-                               "cartulaire:role": "measure", "cartulaire:additive": additive, "cartulaire:zeros": zeros});
-        if let (Unit::Amount, Some(map)) = (figure.unit, field.as_object_mut()) {
-            map.insert("cartulaire:amount".into(), true.into());
+                               "cartulaire:role": "measure", "cartulaire:additive": additive, "cartulaire:zeros": zeros,
+                               "cartulaire:persons": persons && matches!(figure.unit, Unit::Count | Unit::Noisy)});
+        if let Some(map) = field.as_object_mut() {
+            if figure.unit == Unit::Amount {
+                map.insert("cartulaire:amount".into(), true.into());
+            }
+            if let Some(column) = dataset.summed().filter(|_| figure.unit == Unit::Amount || !persons) {
+                map.insert("cartulaire:column".into(), column.into());
+            }
         }
         fields.push(field);
         let (title, codes) = match figure.unit.whole() {
@@ -204,6 +220,73 @@ fn descriptor(dataset: &Dataset, edition: &Edition<'_>, csv: &[u8], parquet_dige
     package
 }
 
+/// The policy, as readers and auditors are told it.
+fn promised(dataset: &Dataset) -> Option<Value> {
+    let policy = dataset.protection.as_ref()?.policy();
+    let rule = policy.uniform();
+    Some(json!({"name": policy.name, "since": policy.since, "threshold": rule.threshold, "width": rule.width,
+                "percent": dataset.measure.amounts().then_some(rule.percent).unwrap_or(0)}))
+}
+
+/// What the register of publications keeps of a package that is written.
+///
+/// # Errors
+/// When a file cannot be read.
+pub fn facts(
+    dataset: &Dataset,
+    edition: &Edition<'_>,
+    written: &PublishedTable,
+    folder: &Path,
+) -> Result<PublicationFacts> {
+    let mut mask = String::new();
+    for measure in &written.measures {
+        let masked = |k: &crate::disclosure::system::Known| if k.value().is_some() { 'F' } else { 'C' };
+        mask.push_str(&measure.name);
+        mask.push('\n');
+        let cells = written.keys.iter().zip(&measure.published.cells);
+        cells.for_each(|(key, k)| {
+            mask.push_str(&format!("{} {}\n", crate::disclosure::release::label(key), masked(k)))
+        });
+    }
+    let (figures, masked) = written.measures.iter().fold((0, 0), |(all, masked), m| {
+        let hidden = m.published.masked().count();
+        (all + m.published.cells.len(), masked + hidden)
+    });
+    recorded(dataset, edition, (figures, masked), &mask, folder)
+}
+
+/// The same, of any package: its figures, those masked, and a text that says which.
+///
+/// # Errors
+/// As [`facts`].
+pub fn recorded(
+    dataset: &Dataset,
+    edition: &Edition<'_>,
+    (figures, masked): (usize, usize),
+    mask: &str,
+    folder: &Path,
+) -> Result<PublicationFacts> {
+    let level = |(d, origin): (&super::dataset::Dimension, super::levels::Origin)| json!({"name": d.name, "source": origin.source, "prefix": origin.prefix, "coarser": d.coarser});
+    let zoning: Vec<Value> = dataset.dimensions.iter().zip(dataset.origins()).map(level).collect();
+    let method = dataset.protection.as_ref().map(|p| p.method);
+    let policy = json!({"method": method, "promised": promised(dataset)});
+    Ok(PublicationFacts {
+        dataset: dataset.name.clone(),
+        version: edition.version.to_owned(),
+        sums_sha256: files::digest(&folder.join("SHA256SUMS"))?.to_string(),
+        source_table: dataset.table.clone(),
+        school_year: edition.who.year.clone().unwrap_or_default(),
+        population: edition.who.population.clone(),
+        state: edition.state.to_owned(),
+        row_filter: edition.filter.to_owned(),
+        zoning: Value::Array(zoning).to_string(),
+        mask_sha256: Digest::of(mask.as_bytes()).to_string(),
+        figures: i64::try_from(figures).unwrap_or(i64::MAX),
+        masked: i64::try_from(masked).unwrap_or(i64::MAX),
+        policy: policy.to_string(),
+    })
+}
+
 /// `datapackage.json` around the schema of a table.
 pub fn package(
     dataset: &Dataset,
@@ -214,7 +297,8 @@ pub fn package(
 ) -> Value {
     json!({
         "name": dataset.name, "title": dataset.title, "description": dataset.description, "version": edition.version,
-        "cartulaire:table": dataset.table, "cartulaire:population": edition.population, "cartulaire:state": edition.state,
+        "cartulaire:table": dataset.table, "cartulaire:school_year": edition.who.year, "cartulaire:filter": edition.filter,
+        "cartulaire:population": edition.who.population, "cartulaire:state": edition.state, "cartulaire:policy": promised(dataset),
         "licenses": [{"name": "etalab-2.0", "title": "Licence Ouverte 2.0", "path": "https://www.etalab.gouv.fr/licence-ouverte-open-licence"}],
         "resources": [
             {"name": "data", "path": "data.csv", "profile": "tabular-data-resource", "format": "csv", "mediatype": "text/csv",
@@ -228,7 +312,7 @@ pub fn package(
 
 fn readme(dataset: &Dataset, cube: &Cube, edition: &Edition<'_>) -> String {
     let version = edition.version;
-    let masked = cube.cells.iter().filter(|c| c.masked || c.amount_masked).count();
+    let (figures, masked) = preview::counts(dataset, cube);
     let protection = dataset.protection.as_ref().map_or_else(
         || "Ce jeu ne compte pas de personnes : aucune cellule n'est masquée.".to_owned(),
         |protection| {
@@ -249,16 +333,15 @@ fn readme(dataset: &Dataset, cube: &Cube, edition: &Edition<'_>) -> String {
             }
             format!(
                 "Politique « {} » : une cellule de 1 à {} personnes est masquée, ainsi que celles qui permettraient de la \
-                 recalculer à partir des totaux. {masked} cellules sur {} sont masquées. Avant la publication, pour chaque \
+                 recalculer à partir des totaux. {masked} chiffres sur {figures} sont masqués. Avant la publication, pour chaque \
                  cellule masquée, deux tableaux qui s'accordent avec tout ce qui est publié ont été vérifiés : l'un y met {} ou \
                  plus, et ils diffèrent d'au moins {}. Les autres publications de la même population (« {} ») ont été examinées \
                  avec celle-ci.",
                 policy.name,
                 policy.threshold - 1,
-                cube.cells.len(),
                 policy.threshold,
                 policy.width,
-                edition.population
+                edition.who.population
             )
         },
     );

@@ -1,10 +1,33 @@
 //! A published table: cells with totals, as SDMX writes them.
 
+use super::dataset::Dataset;
 use crate::disclosure::release::Key;
-use std::collections::BTreeMap;
+use crate::error::{Error, Result};
+use std::collections::{BTreeMap, BTreeSet};
 
 /// The total of a dimension.
 pub const TOTAL: &str = "_T";
+
+/// Cells that may be made of a dataset, before what they have in common is found.
+const LARGEST: usize = 40_000_000;
+
+/// Refuses a dataset whose crossings would not fit in memory.
+///
+/// # Errors
+/// [`Error::Refused`] `TOO_MANY_CELLS`.
+pub fn check_size(dataset: &Dataset, inner: usize) -> Result<()> {
+    let size = dataset.chains().iter().fold(inner, |n, chain| n.saturating_mul(chain.len() + 1));
+    if size <= LARGEST {
+        return Ok(());
+    }
+    Err(Error::Refused {
+        code: "TOO_MANY_CELLS",
+        message: format!(
+            "jeu {} : {inner} croisements fins et leurs totaux ne se protègent pas d'un coup ; publiez moins de dimensions",
+            dataset.name
+        ),
+    })
+}
 
 /// Figures of a cell.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -29,8 +52,9 @@ impl Figures {
 
     /// With those of other persons.
     pub fn add(&mut self, other: Figures) {
-        self.value += other.value;
-        self.sum += other.sum;
+        // What is too large for the proof is refused later, by name.
+        self.value = self.value.saturating_add(other.value);
+        self.sum = self.sum.saturating_add(other.sum);
         self.key = self.key.wrapping_add(other.key);
         let (low, high) = (self.first.min(other.first), self.first.max(other.first));
         self.second = low.max(self.second).max(other.second);
@@ -92,16 +116,57 @@ impl Cube {
         Cube { chains, cells }
     }
 
-    /// Name of a cell: the finest code of each hierarchy.
-    pub fn key(&self, cell: &Cell, names: &[&str]) -> Key {
-        let fine = |chain: &Vec<usize>| {
-            let filled = |c: &&usize| cell.codes.get(**c).is_some_and(|code| code != TOTAL);
-            let column = *chain.iter().rev().find(filled)?;
-            Some(((*names.get(column)?).to_owned(), cell.codes.get(column)?.clone()))
+    /// Levels of each hierarchy that a cell details.
+    pub fn depths(&self, cell: &Cell) -> Vec<u8> {
+        let filled = |c: &&usize| cell.codes.get(**c).is_some_and(|code| code != TOTAL);
+        let depth = |chain: &Vec<usize>| u8::try_from(chain.iter().filter(filled).count());
+        self.chains.iter().map(|chain| depth(chain).unwrap_or(u8::MAX)).collect()
+    }
+
+    /// Names of the cells: the finest code of each hierarchy, with those above it where it comes under several.
+    pub fn keys(&self, names: &[&str]) -> Vec<Key> {
+        let several = Several::of(&self.chains, self.cells.iter().map(|c| &c.codes));
+        let named = |cell: &Cell| {
+            let mut key = Key::new();
+            for chain in &self.chains {
+                for (i, column) in chain.iter().enumerate().rev() {
+                    let Some(code) = cell.codes.get(*column).filter(|c| *c != TOTAL) else { continue };
+                    key.extend(names.get(*column).map(|n| ((*n).to_owned(), code.clone())));
+                    if i == 0 || !several.has(*column, code) {
+                        break;
+                    }
+                }
+            }
+            key.sort_unstable();
+            key
         };
-        let mut key: Key = self.chains.iter().filter_map(fine).collect();
-        key.sort_unstable();
-        key
+        self.cells.iter().map(named).collect()
+    }
+}
+
+/// Codes that come under several others: two communes of one name.
+pub struct Several(BTreeSet<(usize, String)>);
+
+impl Several {
+    /// Among these rows of codes.
+    pub fn of<'a>(chains: &[Vec<usize>], rows: impl Iterator<Item = &'a Vec<String>>) -> Self {
+        let mut above: BTreeMap<(usize, &'a str), &'a str> = BTreeMap::new();
+        let mut found = BTreeSet::new();
+        for codes in rows {
+            for pair in chains.iter().flat_map(|c| c.windows(2)) {
+                let [coarse, fine] = pair else { continue };
+                let (Some(coarse), Some(code)) = (codes.get(*coarse), codes.get(*fine)) else { continue };
+                if code != TOTAL && *above.entry((*fine, code)).or_insert(coarse) != coarse {
+                    found.insert((*fine, code.clone()));
+                }
+            }
+        }
+        Several(found)
+    }
+
+    /// Whether a code of a column does.
+    pub fn has(&self, column: usize, code: &str) -> bool {
+        !self.0.is_empty() && self.0.contains(&(column, code.to_owned()))
     }
 }
 
@@ -144,6 +209,16 @@ mod tests {
         assert_eq!(cube.cells.len(), 3 * 2 + 2 * 2 + 3);
         assert!(cube.cells.iter().all(|c| c.codes[0] != TOTAL || c.codes[1] == TOTAL));
         let cell = &cube.cells.iter().find(|c| c.codes == ["d1", "u2", TOTAL]).unwrap();
-        assert_eq!(cube.key(cell, &["departement", "uai", "sexe"]), [("uai".to_owned(), "u2".to_owned())]);
+        let at = cube.cells.iter().position(|c| c == *cell).unwrap();
+        assert_eq!(cube.keys(&["departement", "uai", "sexe"])[at], [("uai".to_owned(), "u2".to_owned())]);
+    }
+
+    #[test]
+    fn a_code_under_two_others_is_named_with_them() {
+        let cells = inner(&[(&["d1", "u1"], 3), (&["d2", "u1"], 4), (&["d2", "u2"], 5)]);
+        let cube = Cube::with_totals(vec![vec![0, 1]], &cells);
+        let names: Vec<String> =
+            cube.keys(&["d", "u"]).iter().map(|k| crate::disclosure::release::label(k)).collect();
+        assert_eq!(names, ["total", "d=d1", "d=d1, u=u1", "d=d2", "d=d2, u=u1", "u=u2"]);
     }
 }

@@ -14,8 +14,8 @@ mod spill;
 pub use current::current;
 pub use ledger::{
     DeliveredFile, Delivery, DepositRow, EditionRow, Gel, IngestRow, Ledger, ListRow, PortalStep,
-    Publication, Refusal, ReplyRow, RunRow, SipRow, Snapshot, StepRow, Target, TargetKind, TriDraw, TriRow,
-    gels_digest, tombstone,
+    Publication, PublicationFacts, Refusal, ReplyRow, RunRow, SipRow, Snapshot, StepRow, Target, TargetKind,
+    TriDraw, TriRow, gels_digest, tombstone,
 };
 pub use parquet::{Encoded, PartWriter, column_names, holds_text, read_batches};
 pub use spill::Spill;

@@ -7,11 +7,11 @@ use crate::exit;
 use crate::output::Shown;
 use crate::runner::{now, open_store_existing, today};
 use cartulaire_engine::disclosure::audit::Limits;
-use cartulaire_engine::disclosure::policy::Uniform;
-use cartulaire_engine::disclosure::verdict::{Verdict, audit_folder};
+use cartulaire_engine::disclosure::verdict::{Asked, Verdict, audit_folder};
 use cartulaire_engine::error::{Error, IoContext as _, Result};
+use cartulaire_engine::extract;
 use cartulaire_engine::journal::{self, NewEntry};
-use cartulaire_engine::store::{PortalStep, Publication, Store, files};
+use cartulaire_engine::store::{PortalStep, Publication, Store};
 use serde_json::{Value, json};
 use std::cell::RefCell;
 
@@ -90,8 +90,8 @@ fn last(store: &Store, dataset: &str) -> Result<Publication> {
 fn proven(config: &Config, store: &Store, row: &Publication) -> Result<()> {
     let folder = store.path(&row.path);
     let refuse = |message: String| Err(Error::Refused { code: "PUBLICATION_UNPROVEN", message });
-    if files::digest(&folder.join("data.csv"))?.to_string() != row.digest {
-        return refuse(format!("« {} » n'est plus ce qui a été publié", row.path));
+    if let Err(e) = extract::pinned(store, row) {
+        return refuse(e.to_string());
     }
     let book = config.rulebook()?;
     let Some(dataset) = book.datasets.iter().find(|d| d.name == row.dataset) else {
@@ -115,9 +115,9 @@ fn proven(config: &Config, store: &Store, row: &Publication) -> Result<()> {
             refuse(format!("« {} » : ses lignes n'ont pas été mesurées comme la règle le demande", row.path))
         };
     }
-    let rule =
-        dataset.protection.as_ref().map_or(Uniform { threshold: 2, width: 1 }, |p| p.policy().uniform());
-    let found = audit_folder(&folder, Some(&proof), rule, &Limits::default())?;
+    let dataset = dataset.dated(today())?;
+    let asked = dataset.protection.as_ref().map(|p| Asked::from(p.policy().uniform())).unwrap_or_default();
+    let found = audit_folder(&folder, Some(&proof), asked, &Limits::default())?;
     if found.verdict == Verdict::Safe {
         return Ok(());
     }

@@ -4,17 +4,17 @@
 use std::borrow::Cow;
 
 /// Fields of a record, each with its first byte.
-pub(super) type Record<'a> = Vec<(usize, Cow<'a, str>)>;
+pub type Record<'a> = Vec<(usize, Cow<'a, str>)>;
 
 /// Records one after the other; stops at the first that is malformed.
-pub(super) struct Records<'a> {
+pub struct Records<'a> {
     text: &'a str,
     at: usize,
     broken: bool,
 }
 
 impl<'a> Records<'a> {
-    pub(super) fn new(text: &'a str) -> Self {
+    pub fn new(text: &'a str) -> Self {
         Records { text, at: 0, broken: false }
     }
 

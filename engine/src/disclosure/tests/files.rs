@@ -93,6 +93,7 @@ fn schools() -> Spec {
         dimensions: vec![uai, super::dimension("niveau", 3), super::dimension("sexe", 2)],
         records,
         published: None,
+        overlap: false,
     }
 }
 
@@ -156,9 +157,10 @@ fn a_publication_and_its_certificate_are_audited_from_their_files() {
     }
     let rule = m.policy.uniform();
     let proven =
-        audit_folder(folder.path(), Some(&path("certificate.json")), rule, &Limits::default()).unwrap();
+        audit_folder(folder.path(), Some(&path("certificate.json")), rule.into(), &Limits::default())
+            .unwrap();
     assert_eq!((proven.verdict, proven.certified), (Verdict::Safe, true));
-    let attacked = audit_folder(folder.path(), None, rule, &Limits::default()).unwrap();
+    let attacked = audit_folder(folder.path(), None, rule.into(), &Limits::default()).unwrap();
     assert_eq!((attacked.verdict, attacked.undecided, attacked.exposed.len()), (Verdict::Safe, 0, 0));
     assert_eq!((attacked.suppressed, attacked.cells), (proven.suppressed, proven.cells));
     assert_eq!(attacked.suppressed, m.done.published.masked().count());
@@ -208,7 +210,9 @@ fn any_figure_of_the_certificate_changed_is_refused() {
     for change in 0..m.proof.content.measures[0].certificate.base.len() {
         let mut certificate = m.proof.content.measures[0].certificate.clone();
         certificate.base[change].1 += 1;
-        assert!(certificate.check(&table.measures[0].published, Some(m.policy.uniform()), &[]).is_err());
+        assert!(
+            certificate.check(&table.measures[0].published, Some(m.policy.uniform().of(true)), &[]).is_err()
+        );
     }
     let unknown = text.replacen("\"format\"", "\"formats\"", 1);
     assert!(matches!(check(&unknown), Err(Error::Config(f)) if f[0].line == 1 && f[0].column > 1));
@@ -248,7 +252,10 @@ fn a_published_figure_changed_or_a_mask_removed_is_refused() {
         // Nor do the tables of the proof agree with it, bound to it or not.
         let proof = &m.proof.content.measures[0];
         assert!(
-            proof.certificate.check(&table.measures[0].published, proof.uniform, &proof.required).is_err(),
+            proof
+                .certificate
+                .check(&table.measures[0].published, Some(m.policy.uniform().of(true)), &[])
+                .is_err(),
             "line {i}"
         );
         if !masked {

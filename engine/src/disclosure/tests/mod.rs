@@ -53,7 +53,7 @@ pub(super) fn cube(sizes: &[usize], values: &[u32]) -> Spec {
             Record::count(leaves, *v)
         })
         .collect();
-    Spec { dimensions, records, published: None }
+    Spec { dimensions, records, published: None, overlap: false }
 }
 
 fn naive(tables: &Tables) -> Vec<bool> {
@@ -76,7 +76,7 @@ fn protect(specs: Vec<Spec>, policy: &Policy) -> Done {
 }
 
 fn check(d: &Done, p: &Policy) -> Result<Checked> {
-    d.proof.check(&d.published, Some(p.uniform()), &d.suppression.requirements)
+    d.proof.check(&d.published, Some(p.uniform().of(true)), &d.suppression.requirements)
 }
 
 pub(super) const SMALL: [u32; 24] =
@@ -109,7 +109,7 @@ fn a_certificate_changed_anywhere_is_refused() {
     let p = policy(Zeros::Published);
     let d = protect(vec![cube(&[4, 3, 2], &SMALL)], &p);
     let refused = |proof: &Certificate, published: &Published| {
-        proof.check(published, Some(p.uniform()), &d.suppression.requirements).is_err()
+        proof.check(published, Some(p.uniform().of(true)), &d.suppression.requirements).is_err()
     };
     for i in 0..d.proof.base.len() {
         let mut proof = d.proof.clone();
@@ -174,6 +174,7 @@ fn a_hierarchy_and_linked_tables_are_protected_together() {
             .map(|(i, n)| Record::count(vec![nodes[i / 8], code(i) + 1, (i / 2 % 2) as u32 + 1], *n))
             .collect(),
         published: None,
+        overlap: false,
     };
     let specs = vec![by("niveau", &|i| (i % 2) as u32), by("internat", &|i| (i / 4 % 2) as u32)];
     let p = policy(Zeros::Published);
@@ -203,6 +204,7 @@ fn a_school_alone_in_its_commune_hides_the_commune_too() {
             .to_vec(),
         dimensions: vec![d],
         published: None,
+        overlap: false,
     };
     let p = policy(Zeros::Published);
     let d = protect(vec![spec], &p);
@@ -252,6 +254,7 @@ fn a_margin_of_a_hierarchy_moves_by_a_leaf_that_has_its_crossing() {
         records: records.to_vec(),
         dimensions: vec![schools.clone(), levels.clone()],
         published: None,
+        overlap: false,
     };
     let p = policy(Zeros::Published);
     let d = protect(vec![spec], &p);

@@ -18,7 +18,7 @@ fn tables(specs: Vec<Spec>) -> Tables {
 }
 
 fn candidate<'a>(name: &'a str, state: &'a str, tables: &'a Tables) -> Candidate<'a> {
-    Candidate { name, population: "eleves-2026", state, tables }
+    Candidate { name, population: "eleves-2026", state, tables, implied: &[] }
 }
 
 fn printed(c: &Candidate, p: &Policy) -> Release {
@@ -45,7 +45,7 @@ fn told(found: &[Finding]) -> Vec<(Reason, String)> {
 fn certified(proposal: &Proposal, p: &Policy) {
     let published = proposal.tables.published(&proposal.suppression.masked, p.floor(&proposal.tables));
     certify(&proposal.tables, &proposal.suppression, &published)
-        .check(&published, Some(p.uniform()), &proposal.suppression.requirements)
+        .check(&published, Some(p.uniform().of(true)), &proposal.suppression.requirements)
         .unwrap();
 }
 
@@ -155,7 +155,7 @@ fn zonings_that_say_little_two_by_two_are_attacked_together() {
         let d = Dimension::hierarchy("commune", &edges).unwrap().with_levels([level, "commune"]);
         let records = [("a", 6), ("b", 4), ("c", 2), ("d", 24)]
             .map(|(c, n)| Record::count(vec![d.node(c).unwrap()], n));
-        tables(vec![Spec { records: records.to_vec(), dimensions: vec![d], published: None }])
+        tables(vec![Spec { records: records.to_vec(), dimensions: vec![d], published: None, overlap: false }])
     };
     let communes = ["a", "b", "c", "d"].map(|c| format!("commune={c}"));
     let communes = communes.each_ref().map(String::as_str);
@@ -245,9 +245,19 @@ fn a_code_keeps_its_name_across_zonings() {
         .unwrap()
         .with_levels(["departement", "uai"]);
     let leaf = zones.node("u1").unwrap();
-    let fine = Spec { dimensions: vec![zones], records: vec![Record::count(vec![leaf], 9)], published: None };
+    let fine = Spec {
+        dimensions: vec![zones],
+        records: vec![Record::count(vec![leaf], 9)],
+        published: None,
+        overlap: false,
+    };
     let coarse = Dimension::flat("departement", ["d1"]);
-    let coarse = Spec { dimensions: vec![coarse], records: vec![Record::count(vec![1], 9)], published: None };
+    let coarse = Spec {
+        dimensions: vec![coarse],
+        records: vec![Record::count(vec![1], 9)],
+        published: None,
+        overlap: false,
+    };
     let linked = tables(vec![fine, coarse]);
     let names: Vec<String> = (0..3).map(|c| linked.label(c)).collect();
     assert_eq!(

@@ -22,7 +22,7 @@ use rusqlite::{Connection, OptionalExtension, Row, ToSql, Transaction};
 use std::path::Path;
 
 /// Version of the tables; a ledger of another version is not opened.
-const SCHEMA_VERSION: &str = "7";
+const SCHEMA_VERSION: &str = "8";
 /// What each version added to the one before it.
 const MIGRATIONS: &[(&str, &str, &str)] = &[
     ("1", "2", include_str!("schema_2.sql")),
@@ -31,6 +31,7 @@ const MIGRATIONS: &[(&str, &str, &str)] = &[
     ("4", "5", include_str!("schema_5.sql")),
     ("5", "6", include_str!("schema_6.sql")),
     ("6", "7", include_str!("schema_7.sql")),
+    ("7", "8", include_str!("schema_8.sql")),
 ];
 
 /// Open ledger.
@@ -163,6 +164,23 @@ rows! {
         path: String, /// Digest of its SHA256SUMS.
         digest: String, /// Run.
         run_id: String,
+    }
+    /// What the register of publications keeps of a version.
+    PublicationFacts {
+        /// Dataset.
+        dataset: String, /// Version.
+        version: String, /// SHA-256 of `SHA256SUMS`: of all that left.
+        sums_sha256: String, /// Table counted.
+        source_table: String, /// School year, empty when all are counted.
+        school_year: String, /// Population.
+        population: String, /// State of the population, a day.
+        state: String, /// Which rows.
+        row_filter: String, /// Levels and where they come from, JSON.
+        zoning: String, /// SHA-256 of which figures are masked.
+        mask_sha256: String, /// Figures.
+        figures: i64, /// Those that are masked.
+        masked: i64, /// Policy, JSON.
+        policy: String,
     }
     /// A proposed elimination list.
     ListRow {
@@ -482,6 +500,15 @@ impl Ledger {
             &[&table],
             Snapshot::read,
         )
+    }
+
+    /// What the register keeps of a version; none for those from before it.
+    ///
+    /// # Errors
+    /// Those of the ledger.
+    pub fn publication_facts(&self, dataset: &str, version: &str) -> Result<Option<PublicationFacts>> {
+        let sql = "SELECT * FROM publication_facts WHERE dataset = ? AND version = ?";
+        Ok(self.all(sql, &[&dataset, &version], PublicationFacts::read)?.pop())
     }
 
     /// Publications, newest first.

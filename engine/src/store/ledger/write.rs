@@ -1,8 +1,8 @@
 //! Everything that changes the ledger: inside one transaction, all or nothing.
 
 use super::{
-    DeliveredFile, Delivery, EditionRow, IngestRow, ListRow, Publication, Refusal, RunRow, SipRow, Snapshot,
-    StepRow,
+    DeliveredFile, Delivery, EditionRow, IngestRow, ListRow, Publication, PublicationFacts, Refusal, RunRow,
+    SipRow, Snapshot, StepRow,
 };
 use crate::error::Result;
 use crate::journal::NewEntry;
@@ -125,13 +125,14 @@ impl Tx<'_> {
         self.ingest(row, snapshots, quarantines)
     }
 
-    /// Records a publication.
+    /// Records a publication, and what the register keeps of it.
     ///
     /// # Errors
     /// Those of the ledger.
-    pub fn publication(&self, row: &Publication) -> Result<()> {
+    pub fn publication(&self, row: &Publication, facts: &PublicationFacts) -> Result<()> {
         self.settle()?;
-        row.insert(&self.0, "publications")
+        row.insert(&self.0, "publications")?;
+        facts.insert(&self.0, "publication_facts")
     }
 
     /// Records a list.
