@@ -98,7 +98,8 @@ impl<'a> State<'a> {
                         && above.iter().all(|l| *l == coarse || below.contains(l))
                 };
                 let Some(least) = by.keys().filter(|l| details(l)).map(Vec::len).min() else { continue };
-                for (_, cells) in by.iter().filter(|(l, _)| details(l) && l.len() == least) {
+                for (below, cells) in by.iter().filter(|(l, _)| details(l) && l.len() == least) {
+                    let mut codes: BTreeSet<&str> = BTreeSet::new();
                     let mut sums: HashMap<Key, BTreeSet<&'a Key>, FixedState> = HashMap::default();
                     let mut open: BTreeSet<Key> = BTreeSet::new();
                     for key in cells {
@@ -106,6 +107,7 @@ impl<'a> State<'a> {
                         let mut said = None;
                         for (level, code) in key.iter() {
                             if level == fine {
+                                codes.insert(code);
                                 said = i.map.get(code);
                             } else if above.contains(&level.as_str()) {
                                 own.push((level.clone(), code.clone()));
@@ -119,6 +121,17 @@ impl<'a> State<'a> {
                                 sums.entry(own).or_default().insert(key);
                             }
                         }
+                    }
+                    // A code that comes under several is named with the one it is under.
+                    let mut named = below.clone();
+                    named.push(coarse);
+                    named.sort_unstable();
+                    for key in by.get(&named).into_iter().flatten() {
+                        if key.iter().any(|(l, c)| l == fine && codes.contains(c.as_str())) {
+                            continue;
+                        }
+                        let own = key.iter().filter(|(l, _)| above.contains(&l.as_str())).cloned().collect();
+                        sums.entry(own).or_default().insert(key);
                     }
                     for parent in parents {
                         let rest: Key = parent.iter().filter(|(l, _)| l != coarse).cloned().collect();

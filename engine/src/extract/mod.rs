@@ -29,6 +29,7 @@ pub use table::{Cell, Cube, TOTAL};
 use crate::disclosure::audit::Limits;
 use crate::disclosure::criteria::{Criteria, criteria};
 use crate::disclosure::joint::{Proof, refusal, review};
+use crate::disclosure::policy::Zeros;
 use crate::disclosure::propose::{Candidate, Proposal, propose, settle};
 use crate::disclosure::published_csv::PublishedTable;
 use crate::disclosure::release::Release;
@@ -231,9 +232,11 @@ fn at_earlier_state(
 /// # Errors
 /// When the store fails, or an audit refuses.
 pub fn extract(run: &mut Run<'_>) -> Result<Said> {
-    // The most detailed first: what they mask, those that say less about the same persons mask too.
+    // Those that may mask zeros have more ways to hide, and follow the others. Then the most detailed first: what
+    // they mask, those that say less about the same persons mask too.
     let mut datasets: Vec<&Dataset> = run.rulebook.datasets.iter().collect();
-    datasets.sort_by_key(|d| (std::cmp::Reverse(d.dimensions.len()), &d.name));
+    let conceals = |d: &Dataset| d.protection.as_ref().is_some_and(|p| p.policy().zeros == Zeros::Concealed);
+    datasets.sort_by_key(|d| (conceals(d), std::cmp::Reverse(d.dimensions.len()), &d.name));
     let (mut total, mut outputs, mut details) = (Counts::default(), Vec::new(), Vec::new());
     let mut gated = false;
     for (i, dataset) in datasets.iter().copied().enumerate() {
