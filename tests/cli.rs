@@ -305,13 +305,36 @@ fn a_dataset_may_not_publish_who_people_are() {
         ("ENTEleveNivFormation", "ENTEleveBoursier", "est sensible"),
         ("ENTEleveNivFormation", "ENTEleveGroupes", "ne peut pas être une dimension"),
         (
-            "[protection]\npolicy = \"seuil-5\"\nsince = \"2026-09-01\"\nthreshold = 5\nconflict = \"keep_masks\"\n",
+            "[protection]\npolicy = \"eleves-5\"\nconflict = \"keep_masks\"\n",
             "",
             "[protection] est obligatoire",
         ),
-        ("threshold = 5", "threshold = 1", "entre 2 et"),
-        ("threshold = 5", "threshold = 5\nattributes = [\"niveau\"]", "zeros"),
-        ("threshold = 5", "threshold = 5\nattributes = [\"classe\"]", "n'est pas une dimension"),
+        ("policy = \"eleves-5\"", "threshold = 1", "entre 2 et"),
+        ("policy = \"eleves-5\"", "policy = \"eleves-5\"\nattributes = [\"niveau\"]", "zeros"),
+        (
+            "policy = \"eleves-5\"",
+            "policy = \"eleves-5\"\nattributes = [\"classe\"]",
+            "n'est pas une dimension",
+        ),
+        (
+            "policy = \"eleves-5\"",
+            "policy = \"inconnue\"",
+            "citez une politique (policy : audience-5, eleves-5, montants-5)",
+        ),
+        (
+            "policy = \"eleves-5\"",
+            "policy = \"eleves-5\"\nthreshold = 5\nsince = \"hier\"",
+            "since est un jour",
+        ),
+        ("name = \"niveau\"", "name = \"niveau\"\nprefix = 0", "prefix vaut au moins 1"),
+        ("name = \"niveau\"", "name = \"eleves_statut\"", "nomme deux colonnes"),
+        ("name = \"niveau\"", "name = \"=niveau\"", "une colonne se nomme"),
+        ("years = \"latest\"", "years = \"latest\"\nmargins = [[\"uai\"], [\"niveau\"]]", "ajoutez-le"),
+        (
+            "kind = \"count\"",
+            "kind = \"count\"\ncontributor = \"ENTEleveMEF\"",
+            "ne désigne pas une personne",
+        ),
         ("name = \"niveau\"", "name = \"niveau\"\ncoarser = \"niveau\"", "écrite juste avant"),
         ("right = \"ENTStructureJointure\"", "right = \"ENTStructureUAI\"", "n'est pas la clé"),
         ("name = \"niveau\"", "name = \"uai\"", "nomme deux colonnes"),
@@ -355,11 +378,11 @@ fn a_refused_dataset_is_exit_4_and_the_rest_of_the_night_is_done() {
     for name in ["fr-en-dnma-par-uai-profils_2025-05-05.csv", "CRDC_99_20260105_T1.csv"] {
         std::fs::copy(night.join(name), inbox.join(name)).unwrap();
     }
-    // The same nature is found in several schools: it cannot come under one of them.
+    // A pupil owes for several natures: he would count in several cells.
     let text = std::fs::read_to_string(root().join("jobs/datasets/eleves-uai-niveau.toml")).unwrap();
     let (head, _) = text.split_once("[join]").unwrap();
     let text = format!(
-        "{}\n[[dimension]]\nname = \"uai\"\ncolumn = \"uai\"\ntitle = \"UAI\"\n\n[[dimension]]\nname = \"nature\"\ncolumn = \"nature_droit\"\ntitle = \"Nature\"\ncoarser = \"uai\"\n\n[measure]\nname = \"droits\"\ntitle = \"Droits\"\nkind = \"count\"\n\n[protection]\nthreshold = 5\n",
+        "{}\n[[dimension]]\nname = \"uai\"\ncolumn = \"uai\"\ntitle = \"UAI\"\n\n[[dimension]]\nname = \"nature\"\ncolumn = \"nature_droit\"\ntitle = \"Nature\"\n\n[measure]\nname = \"droits\"\ntitle = \"Droits\"\nkind = \"count\"\ncontributor = \"id_eleve\"\n\n[protection]\nthreshold = 5\n",
         head.replace("ent_eleve", "crdc_droits")
     );
     std::fs::write(folder.path().join("datasets/eleves.toml"), text).unwrap();

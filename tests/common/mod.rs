@@ -1,6 +1,8 @@
 //! What the end-to-end tests share: the real binary, the samples, trees of digests.
 #![allow(dead_code, reason = "each test file uses its part")]
 
+pub mod own;
+
 use serde_json::Value;
 use sha2::{Digest, Sha256};
 use std::collections::BTreeMap;

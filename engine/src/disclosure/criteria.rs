@@ -6,6 +6,7 @@
 
 use super::published_csv::Measure;
 use super::release::{Key, Release};
+use super::rounding::Guarantee;
 use super::system::{CellId, Known};
 use serde::Serialize;
 use std::collections::{BTreeMap, BTreeSet};
@@ -24,6 +25,10 @@ pub struct Criteria {
     pub people: Option<(i64, i64)>,
     /// Individualisation: every crossing of dimensions that is published.
     pub crossings: Vec<Crossing>,
+    /// How far rounded figures went.
+    pub rounding: Option<Guarantee>,
+    /// Corrélation: identifiers of persons in the source, and how many of them are among the published codes.
+    pub raw_keys: Option<(u64, u64)>,
     /// Corrélation: every earlier release of the population.
     pub links: Vec<Link>,
     /// Inférence: every dimension, when all the others are known.
@@ -122,6 +127,8 @@ pub fn criteria(
         masked: cells.iter().filter(|k| k.value().is_none()).count(),
         people: total.map(|t| (t, t - shown)),
         crossings: crossings.into_values().collect(),
+        rounding: None,
+        raw_keys: None,
         links: links.collect(),
         inferences: inferences(keys, measure, protected),
     }

@@ -45,6 +45,9 @@ pub struct Meaning {
     pub difference: bool,
 }
 
+/// A margin, what adds up to it, and what a part of may.
+type Sum<'a> = (&'a Key, BTreeSet<&'a Key>, BTreeSet<&'a Key>);
+
 /// One state of the population: everything published of it.
 #[derive(Default)]
 struct State<'a> {
@@ -52,8 +55,8 @@ struct State<'a> {
     crossings: BTreeSet<Vec<&'a str>>,
     /// By margin and levels of what adds up to it.
     sums: BTreeMap<(&'a Key, Vec<&'a str>), BTreeSet<&'a Key>>,
-    /// Sums by levels that imply others, and whether something more may belong there.
-    implied: Vec<(&'a Key, BTreeSet<&'a Key>, bool)>,
+    /// Sums by levels that imply others, one crossing by another.
+    implied: Vec<Vec<Sum<'a>>>,
     numbers: HashMap<&'a Key, CellId, FixedState>,
 }
 
@@ -99,45 +102,7 @@ impl<'a> State<'a> {
                 };
                 let Some(least) = by.keys().filter(|l| details(l)).map(Vec::len).min() else { continue };
                 for (below, cells) in by.iter().filter(|(l, _)| details(l) && l.len() == least) {
-                    let mut codes: BTreeSet<&str> = BTreeSet::new();
-                    let mut sums: HashMap<Key, BTreeSet<&'a Key>, FixedState> = HashMap::default();
-                    let mut open: BTreeSet<Key> = BTreeSet::new();
-                    for key in cells {
-                        let mut own = Key::new();
-                        let mut said = None;
-                        for (level, code) in key.iter() {
-                            if level == fine {
-                                codes.insert(code);
-                                said = i.map.get(code);
-                            } else if above.contains(&level.as_str()) {
-                                own.push((level.clone(), code.clone()));
-                            }
-                        }
-                        match said {
-                            None => drop(open.insert(own)),
-                            Some(code) => {
-                                own.push((coarse.to_owned(), code.clone()));
-                                own.sort_unstable();
-                                sums.entry(own).or_default().insert(key);
-                            }
-                        }
-                    }
-                    // A code that comes under several is named with the one it is under.
-                    let mut named = below.clone();
-                    named.push(coarse);
-                    named.sort_unstable();
-                    for key in by.get(&named).into_iter().flatten() {
-                        if key.iter().any(|(l, c)| l == fine && codes.contains(c.as_str())) {
-                            continue;
-                        }
-                        let own = key.iter().filter(|(l, _)| above.contains(&l.as_str())).cloned().collect();
-                        sums.entry(own).or_default().insert(key);
-                    }
-                    for parent in parents {
-                        let rest: Key = parent.iter().filter(|(l, _)| l != coarse).cloned().collect();
-                        let children = sums.remove(*parent).unwrap_or_default();
-                        self.implied.push((parent, children, open.contains(&rest)));
-                    }
+                    self.implied.push(summed(i, above, parents, cells, by.get(&named(below, coarse))));
                 }
             }
         }
@@ -151,6 +116,74 @@ impl<'a> State<'a> {
             None => self.crossings.contains(&levels(key)).then_some(Known::Value(0)),
         }
     }
+}
+
+/// Levels of a crossing with one more.
+fn named<'k>(levels: &[&'k str], more: &'k str) -> Vec<&'k str> {
+    let mut all: Vec<&str> = levels.iter().copied().chain([more]).collect();
+    all.sort_unstable();
+    all
+}
+
+/// The cells `parents` of a crossing of the coarse level, by the cells of one that details it. A code that comes
+/// under several is named with the one it is under: those are in `more`.
+fn summed<'a>(
+    i: &Implied,
+    above: &[&str],
+    parents: &[&'a Key],
+    cells: &[&'a Key],
+    more: Option<&Vec<&'a Key>>,
+) -> Vec<Sum<'a>> {
+    let mut sums: HashMap<Key, (BTreeSet<&'a Key>, BTreeSet<&'a Key>), FixedState> =
+        parents.iter().map(|p| ((*p).clone(), Default::default())).collect();
+    // Cells by what the parents have besides the coarse level, for codes that nobody knows.
+    let mut by_rest: HashMap<Key, Vec<Key>, FixedState> = HashMap::default();
+    for parent in parents {
+        let rest = parent.iter().filter(|(l, _)| *l != i.coarse).cloned().collect();
+        by_rest.entry(rest).or_default().push((*parent).clone());
+    }
+    let mut codes: BTreeSet<&str> = BTreeSet::new();
+    for key in cells {
+        let mut rest: Key = key.iter().filter(|(l, _)| above.contains(&l.as_str())).cloned().collect();
+        rest.retain(|(l, _)| *l != i.coarse);
+        let Some((_, code)) = key.iter().find(|(l, _)| *l == i.fine) else { continue };
+        codes.insert(code);
+        let under = |coarse: &String| {
+            let mut own = rest.clone();
+            own.push((i.coarse.clone(), coarse.clone()));
+            own.sort_unstable();
+            own
+        };
+        let may: Vec<Key> = match i.map.get(code) {
+            Some(all) => all.iter().map(under).collect(),
+            None => by_rest.get(&rest).cloned().unwrap_or_default(),
+        };
+        for own in &may {
+            if let Some((sure, open)) = sums.get_mut(own) {
+                if may.len() == 1 {
+                    sure.insert(key)
+                } else {
+                    open.insert(key)
+                };
+            }
+        }
+    }
+    for key in more.into_iter().flatten() {
+        if key.iter().any(|(l, c)| *l == i.fine && codes.contains(c.as_str())) {
+            continue;
+        }
+        let own: Key = key.iter().filter(|(l, _)| above.contains(&l.as_str())).cloned().collect();
+        if let Some((sure, _)) = sums.get_mut(&own) {
+            sure.insert(key);
+        }
+    }
+    parents
+        .iter()
+        .map(|p| {
+            let (sure, open) = sums.remove(*p).unwrap_or_default();
+            (*p, sure, open)
+        })
+        .collect()
 }
 
 /// The sharper of two.
@@ -193,14 +226,8 @@ impl Joint {
             for ((parent, _), children) in &state.sums {
                 joint.sum(&state.numbers, parent, children);
             }
-            for (parent, children, open) in &state.implied {
-                if joint.sum(&state.numbers, parent, children) && *open {
-                    // A code that may go with any: nobody knows how many are here.
-                    let rest = joint.push(parent, "", false, Known::Absent { floor: 0 });
-                    if let Some(last) = joint.published.relations.last_mut() {
-                        last.children.push(rest);
-                    }
-                }
+            for sums in &state.implied {
+                joint.split(&state.numbers, sums);
             }
         }
         if let Some(last) = releases.last()
@@ -232,6 +259,28 @@ impl Joint {
         };
         self.published.relations.push(Relation { parent, children });
         true
+    }
+
+    /// Adds sums in which some cells are spread over several margins: nobody knows how.
+    fn split(&mut self, numbers: &HashMap<&Key, CellId, FixedState>, sums: &[Sum<'_>]) {
+        let mut parts: BTreeMap<&Key, Vec<CellId>> = BTreeMap::new();
+        for (parent, sure, open) in sums {
+            if !self.sum(numbers, parent, sure) {
+                continue;
+            }
+            for key in open {
+                let part = self.push(key, "", false, Known::Absent { floor: 0 });
+                parts.entry(key).or_default().push(part);
+                if let Some(last) = self.published.relations.last_mut() {
+                    last.children.push(part);
+                }
+            }
+        }
+        for (key, children) in parts {
+            if let Some(parent) = numbers.get(key).copied() {
+                self.published.relations.push(Relation { parent, children });
+            }
+        }
     }
 
     fn link(&mut self, name: &str, before: &State, now: &State, one_way: bool) {

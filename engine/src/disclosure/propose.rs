@@ -124,7 +124,8 @@ pub fn settle(
 ) -> Result<Option<Suppression>> {
     let tables = candidate.tables;
     let rule = policy.uniform().of(tables.counts);
-    let mut asked = imposed(tables, candidate.population, candidate.state, policy, earlier);
+    let mut asked =
+        imposed(tables, candidate.population, candidate.state, policy, earlier, candidate.implied);
     for _ in 0..ROUNDS {
         let suppression = suppress(tables, policy, &asked)?;
         if !suppression.unprotected.is_empty() {
@@ -202,11 +203,11 @@ fn same_persons(key: &Key, implied: &[Implied], tables: &Tables) -> Vec<CellId> 
             }
             let up = implied.iter().filter_map(|i| {
                 let own = known.get(i.fine.as_str()).filter(|_| i.coarse == *level)?;
-                i.map.get(*own)
+                i.says(own)
             });
             let down = implied.iter().filter_map(|i| {
                 let own = known.get(i.coarse.as_str()).filter(|_| i.fine == *level)?;
-                i.map.get(code).map(|c| (c, own))
+                i.says(code).map(|c| (c, own))
             });
             let mut said: Vec<bool> = up.map(|c| c == code).collect();
             said.extend(down.map(|(c, own)| c == own));

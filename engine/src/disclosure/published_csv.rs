@@ -24,6 +24,8 @@ use std::sync::Arc;
 pub const TOTAL: &str = "_T";
 /// Code number of [`TOTAL`].
 const ALL: u32 = 0;
+/// Bytes of a published file at most.
+const LARGEST: u64 = 4 << 30;
 /// Faults told at once.
 const TOLD: usize = 20;
 
@@ -261,6 +263,14 @@ struct Layout {
 pub fn read(folder: &Path) -> Result<PublishedTable> {
     let load = |name: &str| {
         let path = folder.join(name);
+        // What is no plain file may have no end.
+        let size = std::fs::metadata(&path).at(&path)?;
+        if !size.is_file() || size.len() > LARGEST {
+            return Err(Error::Usage(format!(
+                "« {} » n'est pas un fichier ordinaire de moins de 4 Gio",
+                path.display()
+            )));
+        }
         std::fs::read(&path).at(&path)
     };
     parse(&load("datapackage.json")?, &load("data.csv")?)

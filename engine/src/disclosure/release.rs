@@ -54,8 +54,40 @@ pub struct Implied {
     pub fine: String,
     /// The level that it says.
     pub coarse: String,
-    /// Code by code. One that is not there may go with any.
-    pub map: BTreeMap<String, String>,
+    /// The codes that each code may go with: mostly one. A code that is not there may go with any.
+    pub map: BTreeMap<String, BTreeSet<String>>,
+}
+
+impl Implied {
+    /// The one code that a code says.
+    pub fn says(&self, fine: &str) -> Option<&String> {
+        self.map.get(fine).filter(|codes| codes.len() == 1)?.first()
+    }
+
+    /// The code that says this one, when it is alone to go with it: both name the same persons.
+    fn alone(&self, coarse: &str) -> Option<&String> {
+        let mut all = self.map.iter().filter(|(_, codes)| codes.contains(coarse));
+        let (fine, codes) = all.next()?;
+        (all.next().is_none() && codes.len() == 1).then_some(fine)
+    }
+
+    /// Another name of a cell, of exactly the same persons.
+    fn other_name(&self, key: &Key) -> Option<Key> {
+        let at = |level: &str| key.iter().position(|(l, _)| l == level);
+        let (from, to) = match (at(&self.fine), at(&self.coarse)) {
+            (Some(i), None) => {
+                let coarse = self.says(&key.get(i)?.1)?;
+                self.alone(coarse)?;
+                (i, (self.coarse.clone(), coarse.clone()))
+            }
+            (None, Some(i)) => (i, (self.fine.clone(), self.alone(&key.get(i)?.1)?.clone())),
+            _ => return None,
+        };
+        let mut key = key.clone();
+        *key.get_mut(from)? = to;
+        key.sort_unstable();
+        Some(key)
+    }
 }
 
 /// Why a candidate cannot leave as it is.
@@ -170,7 +202,7 @@ pub(super) fn plain_findings(candidate: &Release, earlier: &Release, rule: Unifo
 }
 
 /// What earlier releases of the population impose on a candidate of state `state`: masks to keep, cells
-/// already known, differences to hide. Earlier releases of the same state with other crossings are
+/// already known, differences to hide; a cell is the same under another name that `implied` gives it. Earlier releases of the same state with other crossings are
 /// protected with the candidate when `tables` holds them too, as linked tables.
 pub fn imposed(
     tables: &Tables,
@@ -178,6 +210,7 @@ pub fn imposed(
     state: &str,
     policy: &Policy,
     earlier: &[Release],
+    implied: &[Implied],
 ) -> Imposed {
     let rule = policy.uniform().of(tables.counts);
     let floor = policy.floor(tables);
@@ -187,8 +220,9 @@ pub fn imposed(
     for release in earlier.iter().filter(|r| r.population == population) {
         let before = release.index();
         for ((cell, c), key) in (0_u32..).zip(&tables.cells).zip(&keys).filter(|((_, c), _)| c.published) {
-            let old = before.get(key).and_then(|o| release.published.cells.get(*o as usize));
-            match old {
+            let named = |key: &Key| before.get(key).and_then(|o| release.published.cells.get(*o as usize));
+            let other = || implied.iter().find_map(|i| named(&i.other_name(key)?));
+            match named(key).or_else(other) {
                 // Its doubt is evened out later.
                 Some(Known::Masked { .. }) => drop(out.kept.insert(cell)),
                 Some(Known::Value(_)) if release.state == state => drop(out.fixed.insert(cell)),

@@ -1,11 +1,21 @@
 //! Controlled rounding: every figure becomes a multiple of a base, and tables still add up.
 //!
-//! Only the finest cells are rounded, to one of the two multiples around them; margins are their sums.
-//! Which of the two is chosen, cell after cell in an order drawn from a key, so that margins stay
-//! between the multiples around them too; a search then mends those that do not. In two dimensions this
-//! always exists; in more it may not, and how far the furthest margin went is told, never hidden
-//! (Cox, 1987; Hundepool et al., 2012). The choice serves the margins: it is not without bias.
+//! Only the finest cells are rounded, to one of the two multiples around them; margins are their sums. A
+//! cell that is `rest` above a multiple goes up with probability `rest / base`: figures are right on
+//! average, and who knows the method can exclude no figure nearer than the base. Cells are not drawn one by
+//! one: what one wins, others lose around a cycle, so that margins stay between their own multiples (Cox, A
+//! constructive procedure for unbiased controlled rounding, 1987; Hundepool et al., 2012). Cycles keep two
+//! chains of margins, from the finest to the total: all there are in two dimensions of which one at most
+//! has levels. A systematic draw would keep one chain.
+//!
+//! Elsewhere some margins are in no chain. Cells are then turned until none is too far, and what is turned
+//! no longer has its probability: in one table of 4 × 3 × 2 with bases from 3 to 15, cells are up to 0.12
+//! base off on average over keys, and margins 0.23. Where turning is not enough, how far the furthest
+//! margin went is told, never hidden.
 
+mod flow;
+
+use self::flow::{Draws, Flow};
 use super::slots::Slots;
 use super::system::CellId;
 use super::table::{Table, Tables, ancestors};
@@ -13,11 +23,15 @@ use crate::error::{Error, Result};
 use hmac::{Hmac, KeyInit as _, Mac as _};
 use serde::Serialize;
 use sha2::Sha256;
-use std::cmp::Reverse;
+use std::collections::BTreeSet;
 
-/// Mending steps for each cell that is too far.
-const STEPS: usize = 200;
-/// Steps during which a mended cell is left alone.
+/// Domain of the draws.
+const DOMAIN: &[u8] = b"cartulaire/rounding/v1";
+/// Turns for each cell that is too far, and, above one a leaf, for a table.
+const STEPS: (usize, usize) = (200, 20_000);
+/// Leaves looked at to choose one: in a large margin some of many will do.
+const LOOK: usize = 192;
+/// Steps during which a turned leaf is left alone.
 const REST: usize = 12;
 
 /// Rounded tables.
@@ -56,7 +70,7 @@ pub fn round(tables: &Tables, base: u32, key: &[u8; 32]) -> Result<Rounded> {
     };
     let base = i64::from(base);
     let mut work = Work::new(tables, table, base, key);
-    work.choose();
+    work.draw(table);
     work.mend();
     let values: Vec<i64> = tables.cells.iter().zip(&work.errors).map(|(c, e)| c.value + e).collect();
     let guarantee = check(tables, &values, base)?;
@@ -97,6 +111,8 @@ pub fn check(tables: &Tables, values: &[i64], base: i64) -> Result<Guarantee> {
 
 /// A finest cell that is no multiple.
 struct Leaf {
+    cell: CellId,
+    key: u64,
     /// What remains above the multiple under it.
     rest: i64,
     up: bool,
@@ -111,13 +127,17 @@ struct Work {
     parts: Vec<Vec<u32>>,
     /// Rounded less true, by cell.
     errors: Vec<i64>,
+    /// Cells further than the multiples around them, by distance.
+    far: BTreeSet<(i64, CellId)>,
+    draws: Draws,
 }
 
 impl Work {
+    /// All leaves down, in an order drawn by their labels: that of records is nothing.
     fn new(tables: &Tables, table: &Table, base: i64, key: &[u8; 32]) -> Self {
         let mut block = [0; 64];
         block.iter_mut().zip(key).for_each(|(to, from)| *to = *from);
-        let started = Hmac::<Sha256>::new(&block.into());
+        let mut seed = Hmac::<Sha256>::new(&block.into()).chain_update(DOMAIN);
         let mut drawn = Vec::new();
         for (key, cell) in table.keys.iter().zip(&table.cells) {
             let nodes = table.nodes(*key);
@@ -136,96 +156,98 @@ impl Work {
                     .collect();
             }
             let counted = keys.into_iter().filter_map(|k| table.cell(k)).collect();
-            let mut mac = started.clone();
-            mac.update(tables.label(*cell).as_bytes());
-            let score: [u8; 32] = mac.finalize().into_bytes().into();
-            drawn.push((score, Leaf { rest, up: false, counted }));
+            let score = seed.clone().chain_update(tables.label(*cell)).finalize().into_bytes();
+            drawn.push((score, Leaf { cell: *cell, key: *key, rest, up: false, counted }));
         }
         drawn.sort_by_key(|(score, _)| *score);
+        drawn.iter().for_each(|(score, _)| seed.update(score));
         let leaves: Vec<Leaf> = drawn.into_iter().map(|(_, leaf)| leaf).collect();
-        let mut parts = vec![Vec::new(); tables.cells.len()];
+        let (mut parts, mut errors) = (vec![Vec::new(); tables.cells.len()], vec![0; tables.cells.len()]);
         for (i, leaf) in (0_u32..).zip(&leaves) {
             for cell in &leaf.counted {
-                if let Some(list) = parts.get_mut(*cell as usize) {
-                    list.push(i);
-                }
+                parts.get_mut(*cell as usize).into_iter().for_each(|list| list.push(i));
+                errors.change(*cell as usize, |e| e - leaf.rest);
             }
         }
-        Work { base, leaves, parts, errors: vec![0; tables.cells.len()] }
+        Work { base, leaves, parts, errors, far: BTreeSet::new(), draws: Draws { seed, drawn: 0 } }
     }
 
-    /// Each in turn where the errors of all it is counted in stay least.
-    fn choose(&mut self) {
-        for leaf in &mut self.leaves {
-            let squares = |by: i64| -> i64 {
-                leaf.counted.iter().map(|c| (self.errors.at(*c as usize) + by).pow(2)).sum()
-            };
-            leaf.up = squares(self.base - leaf.rest) < squares(-leaf.rest);
-            let by = if leaf.up { self.base - leaf.rest } else { -leaf.rest };
-            for cell in &leaf.counted {
-                self.errors.change(*cell as usize, |e| e + by);
+    /// Each leaf goes up with probability rest / base.
+    fn draw(&mut self, table: &Table) {
+        let mut flow = Flow::new(table, self);
+        flow.settle(&mut self.draws);
+        for (leaf, edge) in self.leaves.iter_mut().zip(flow.own) {
+            let above = flow.edges.at(edge as usize).above;
+            // All are settled; were one not, this would be its chance.
+            leaf.up =
+                above == self.base || (above > 0 && (self.draws.below(self.base as usize) as i64) < above);
+            for cell in leaf.counted.iter().filter(|_| leaf.up) {
+                self.errors.change(*cell as usize, |e| e + self.base);
             }
         }
+        let errors = (0_u32..).zip(&self.errors).map(|(cell, e)| (e.abs(), cell));
+        self.far = errors.filter(|(distance, _)| *distance >= self.base).collect();
     }
 
-    fn excess(&self, error: i64) -> i64 {
-        (error.abs() - self.base + 1).max(0).pow(2)
-    }
-
-    /// What turning a leaf changes: of what is too far, then of all errors.
-    fn gain(&self, leaf: &Leaf) -> (i64, i64) {
+    /// Rounds a leaf the other way.
+    fn turn(&mut self, i: u32) {
+        let Some(leaf) = self.leaves.get_mut(i as usize) else { return };
         let by = if leaf.up { -self.base } else { self.base };
-        leaf.counted.iter().map(|c| self.errors.at(*c as usize)).fold((0, 0), |(far, all), e| {
-            (far + self.excess(e + by) - self.excess(e), all + (e + by).pow(2) - e.pow(2))
-        })
-    }
-
-    /// Turns the leaf that helps most, in the margin that is furthest, until none is too far or steps end;
-    /// keeps the best that was met.
-    fn mend(&mut self) {
-        let mut total: i64 = self.errors.iter().map(|e| self.excess(*e)).sum();
-        let mut best = (total, self.errors.clone());
-        let mut rests = vec![0_usize; self.leaves.len()];
-        let far = self.errors.iter().filter(|e| e.abs() >= self.base).count();
-        for step in 1..=far * STEPS {
-            if total == 0 {
-                break;
-            }
-            let errors = (0_u32..).zip(&self.errors);
-            let Some((cell, error)) =
-                errors.max_by_key(|(i, e)| (e.abs(), Reverse(*i))).map(|(i, e)| (i, *e))
-            else {
-                break;
-            };
-            let found = self
-                .parts
-                .get(cell as usize)
-                .into_iter()
-                .flatten()
-                .filter_map(|i| Some((*i, self.leaves.get(*i as usize)?)))
-                .filter(|(i, leaf)| leaf.up == (error > 0) && rests.at(*i as usize) < step)
-                .map(|(i, leaf)| (self.gain(leaf), i))
-                .min();
-            let Some(((gain, _), i)) = found else { break };
-            total += gain;
-            rests.put(i as usize, step + REST);
-            let Some(leaf) = self.leaves.get_mut(i as usize) else { break };
-            let by = if leaf.up { -self.base } else { self.base };
-            leaf.up = !leaf.up;
-            for cell in &leaf.counted {
-                self.errors.change(*cell as usize, |e| e + by);
-            }
-            if total < best.0 {
-                best = (total, self.errors.clone());
+        leaf.up = !leaf.up;
+        for cell in &leaf.counted {
+            let error = self.errors.at(*cell as usize);
+            self.errors.put(*cell as usize, error + by);
+            self.far.remove(&(error.abs(), *cell));
+            if (error + by).abs() >= self.base {
+                self.far.insert(((error + by).abs(), *cell));
             }
         }
-        self.errors = best.1;
+    }
+
+    /// What turning a leaf adds to the turns that margins need.
+    fn gain(&self, leaf: &Leaf) -> i64 {
+        let by = if leaf.up { -self.base } else { self.base };
+        let errors = leaf.counted.iter().map(|c| self.errors.at(*c as usize));
+        errors.map(|e| (e + by).abs() / self.base - e.abs() / self.base).sum()
+    }
+
+    /// Turns the leaf that helps most, in a margin that is furthest, until none is too far or steps end; goes
+    /// back to the best that was met. Of those that help alike it is the first in a drawn order, whatever
+    /// its rest: nothing pulls to the nearest multiple.
+    fn mend(&mut self) {
+        let (mut total, mut least, mut kept, mut turned) = (0, 0, 0, Vec::new());
+        let mut rests = vec![0_usize; self.leaves.len()];
+        for step in 1..=(self.far.len() * STEPS.0).min(self.leaves.len() + STEPS.1) {
+            let Some((furthest, last)) = self.far.last().copied() else { break };
+            // Any of them: always the same would be turned and turned back.
+            let any = self.draws.below(self.errors.len()) as CellId;
+            let cell = self.far.range((furthest, any)..).next().map_or(last, |(_, cell)| *cell);
+            let over = self.errors.at(cell as usize) > 0;
+            let parts = self.parts.get(cell as usize).map_or(&[][..], Vec::as_slice);
+            let around = parts.iter().skip(self.draws.below(parts.len())).chain(parts);
+            let found = around
+                .take(parts.len().min(LOOK))
+                .filter_map(|i| Some((*i, self.leaves.get(*i as usize)?)))
+                .filter(|(i, leaf)| leaf.up == over && rests.at(*i as usize) < step)
+                .map(|(i, leaf)| (self.gain(leaf), i))
+                .min_by_key(|(gain, _)| *gain);
+            let Some((gain, i)) = found else { continue };
+            rests.put(i as usize, step + REST);
+            self.turn(i);
+            turned.push(i);
+            total += gain;
+            if total < least {
+                (least, kept) = (total, turned.len());
+            }
+        }
+        turned.into_iter().skip(kept).for_each(|i| self.turn(i));
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::super::audit::{Limits, attack_within};
+    use super::super::table::Dimension;
     use super::super::tests::{SMALL, cube};
     use super::*;
     use proptest::prelude::*;
@@ -279,6 +301,57 @@ mod tests {
         }
         assert!(check(&t, &good[1..], 5).is_err());
         assert!(round(&t, 1, &KEY).is_err());
+    }
+
+    #[test]
+    fn figures_are_right_on_average() {
+        const KEYS: u32 = 2_000;
+        let schools = [("d1", None), ("d2", None), ("u1", Some("d1")), ("u2", Some("d1"))];
+        let more = [("u3", Some("d2")), ("u4", Some("d2")), ("u5", Some("d2"))];
+        let mut spec = cube(&[5, 3], &SMALL[..15]);
+        spec.dimensions[0] = Dimension::hierarchy("uai", &[&schools[..], &more].concat()).unwrap();
+        spec.records.iter_mut().for_each(|r| r.leaves[0] += 2);
+        let plain = Tables::build(vec![spec], true).unwrap();
+        for (t, mended) in [(plain, false), (tables(&[4, 3, 2], &SMALL), true)] {
+            let (mut drawn, mut kept) = (vec![0; t.cells.len()], vec![0; t.cells.len()]);
+            for key in 0..KEYS {
+                let key: Vec<u8> = key.to_be_bytes().repeat(8);
+                let mut work = Work::new(&t, &t.tables[0], 5, &key.try_into().unwrap());
+                work.draw(&t.tables[0]);
+                assert!(mended || work.far.is_empty());
+                drawn.iter_mut().zip(&work.errors).for_each(|(sum, e)| *sum += e);
+                work.mend();
+                kept.iter_mut().zip(&work.errors).for_each(|(sum, e)| *sum += e);
+            }
+            for ((c, drawn), kept) in t.cells.iter().zip(drawn).zip(kept) {
+                // A mean error in bases is the share that went up, less what it should be. Four standard
+                // deviations: of some 90 cells none is expected further. A margin of no chain is not kept
+                // between its multiples when drawn: at most six cells of a quarter.
+                let share = (c.value % 5) as f64 / 5.0;
+                let spread = if mended && c.key.len() < 3 { 1.5 } else { share * (1.0 - share) };
+                let chance = 4.0 * (spread / f64::from(KEYS)).sqrt();
+                let off = |sum: i64| (sum as f64 / 5.0 / f64::from(KEYS)).abs();
+                assert!(off(drawn) <= chance, "{:?} {}", c.key, off(drawn));
+                // What mending adds was measured: 0.15.
+                assert!(
+                    off(kept) <= if mended { chance + 0.15 } else { chance },
+                    "{:?} {}",
+                    c.key,
+                    off(kept)
+                );
+            }
+        }
+    }
+
+    #[test]
+    #[ignore = "a measure: one hundred thousand cells"]
+    fn a_large_table() {
+        let values: Vec<u32> = (0..46 * 46 * 48_u32).map(|i| i.wrapping_mul(2_654_435_769) >> 26).collect();
+        let t = tables(&[46, 46, 48], &values);
+        let started = std::time::Instant::now();
+        let guarantee = round(&t, 10, &KEY).unwrap().guarantee;
+        println!("{} cells, {guarantee:?}, {:?}", t.cells.len(), started.elapsed());
+        assert_eq!(guarantee.beyond, 0);
     }
 
     proptest! {

@@ -123,6 +123,9 @@ pub fn audit_folder(
     let checked = match certificate {
         None => attack_table(&table, rule, limits),
         Some(path) => {
+            if !std::fs::metadata(path).at(path)?.is_file() {
+                return Err(Error::Usage(format!("« {} » n'est pas un fichier", path.display())));
+            }
             let bytes = std::fs::read(path).at(path)?;
             let proof = ProofFile::parse(&path.display().to_string(), &bytes);
             let proven = proof.and_then(|proof| proof.check(&table, rule));

@@ -55,6 +55,8 @@ pub struct Dataset {
     pub margins: Option<BTreeSet<Vec<u8>>>,
     /// Dimension of which only the periods that are over are published.
     pub closed: Option<usize>,
+    /// Columns of the table that identify persons.
+    pub raw_keys: Vec<String>,
 }
 
 /// Columns of another table, found by an equality.

@@ -291,3 +291,53 @@ pub fn other_levels(dataset: &Dataset, earlier: &[Earlier]) -> Vec<(String, Orig
     let all: BTreeSet<(String, Origin)> = earlier.iter().flat_map(|e| e.levels.iter().cloned()).collect();
     all.into_iter().filter(|(_, origin)| !own.contains(origin)).collect()
 }
+
+/// Refuses a candidate in which a code comes under several others where an earlier release had it under one, or
+/// the contrary: the same persons would have two names, and masks would not be kept.
+///
+/// # Errors
+/// [`Error::Refused`] `HIERARCHY_CHANGED`.
+pub fn same_names(dataset: &Dataset, own: &[Key], earlier: &[Earlier]) -> Result<()> {
+    let names = dataset.dimension_names();
+    let pairs: Vec<(&str, &str)> = dataset
+        .chains()
+        .iter()
+        .flat_map(|c| c.windows(2).map(<[usize]>::to_vec).collect::<Vec<_>>())
+        .filter_map(|w| Some((*names.get(*w.first()?)?, *names.get(*w.get(1)?)?)))
+        .collect();
+    // Codes of fine levels, named with the level above or alone.
+    let forms = |keys: &[Key]| -> (BTreeSet<(String, String)>, BTreeSet<(String, String)>) {
+        let (mut under, mut alone) = (BTreeSet::new(), BTreeSet::new());
+        for key in keys {
+            for (coarse, fine) in &pairs {
+                let Some(pair) = key.iter().find(|(l, _)| l == fine) else { continue };
+                let with = key.iter().any(|(l, _)| l == coarse);
+                if with {
+                    under.insert(pair.clone())
+                } else {
+                    alone.insert(pair.clone())
+                };
+            }
+        }
+        (under, alone)
+    };
+    if pairs.is_empty() || earlier.is_empty() {
+        return Ok(());
+    }
+    let (under, alone) = forms(own);
+    for other in earlier {
+        let (before_under, before_alone) = forms(&other.release.keys);
+        let turned = under.intersection(&before_alone).chain(alone.intersection(&before_under)).next();
+        if let Some((level, code)) = turned {
+            return Err(Error::Refused {
+                code: "HIERARCHY_CHANGED",
+                message: format!(
+                    "« {level} » : le code « {code} » ne se range plus comme dans « {} » (un seul code au-dessus, puis plusieurs, ou \
+                     l'inverse) : les masques ne se suivraient plus ; corrigez la source, ou publiez sans cette hiérarchie",
+                    other.release.name
+                ),
+            });
+        }
+    }
+    Ok(())
+}

@@ -2,7 +2,7 @@
 //! reads. What one dataset masks by level, another could print by MEF.
 //!
 //! Nobody has to declare it: it is looked for in the records. A level says another when nearly all persons of each
-//! of its codes have the same code there. Codes of which this is not so may go with any.
+//! of its codes have the same code there; of the others, with which codes they are found.
 
 use super::aggregate::{records, safe_code};
 use super::dataset::{Dataset, Join};
@@ -81,14 +81,10 @@ pub fn implied(
     let said = pairs.iter().zip(&found).filter(|(_, found)| says(found));
     Ok(said
         .map(|((a, b), found)| {
-            let one = |(fine, coarse): (&String, &BTreeMap<String, u64>)| {
-                let mut codes = coarse.keys();
-                match (codes.next(), codes.next()) {
-                    (Some(code), None) => Some((fine.clone(), code.clone())),
-                    _ => None,
-                }
+            let codes = |(fine, coarse): (&String, &BTreeMap<String, u64>)| {
+                (fine.clone(), coarse.keys().cloned().collect())
             };
-            Implied { fine: name(*a), coarse: name(*b), map: found.iter().filter_map(one).collect() }
+            Implied { fine: name(*a), coarse: name(*b), map: found.iter().map(codes).collect() }
         })
         .collect())
 }

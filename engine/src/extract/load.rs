@@ -211,6 +211,10 @@ impl Dataset {
                     "l'année scolaire est celle de la table comptée, et non de celle qui est jointe".into(),
                 );
             }
+            let same = |o: &Dimension| (&o.column, o.prefix) == (&d.column, d.prefix);
+            if dimensions.iter().take(i).any(same) && raw.microdata.is_none() {
+                fault(at, format!("« {} » et une autre dimension sont la même colonne", d.name));
+            }
             if d.prefix == Some(0) {
                 fault(at, format!("« {} » : prefix vaut au moins 1", d.name));
             }
@@ -353,6 +357,7 @@ impl Dataset {
             reference: day,
             margins,
             closed,
+            raw_keys: own.columns.iter().filter(|c| c.person.is_some()).map(|c| c.name.to_string()).collect(),
         })
     }
 }

@@ -13,25 +13,59 @@ use crate::french::{count, percent, thousands};
 const TOLD: usize = 20;
 
 /// The page, for a dataset that counts persons (`policy`) or not.
-pub fn page(dataset: &Dataset, edition: &Edition<'_>, policy: Option<&Policy>, found: &Criteria) -> String {
+pub fn page(
+    dataset: &Dataset,
+    edition: &Edition<'_>,
+    policy: Option<&Policy>,
+    found: &Criteria,
+    figures_masked: (usize, usize),
+) -> String {
     let version = edition.version;
     let mut out = format!("# {} : méthode d'anonymisation\n\nVersion {version}.\n\n", dataset.title);
     let Some(policy) = policy else {
         out.push_str("Ce jeu ne compte pas de personnes : il n'est masqué aucune cellule.\n");
         return out;
     };
-    if let Some(text) = changed(dataset, &edition.who.population, policy) {
+    if let Some(text) = changed(dataset, &edition.who.population, policy, found) {
         out.push_str(&text);
+        return out;
+    }
+    if !dataset.measure.counts_persons() {
+        out.push_str(&made(&edition.who.population, policy));
+        out.push_str(&loss(found, figures_masked));
+        out.push_str(&correlation(&edition.who.population, policy, found));
+        out.push_str(&residual(&Criteria::default()));
         return out;
     }
     out.push_str(&rules(&edition.who.population, policy));
     out.push_str(&figures(dataset, policy));
-    out.push_str(&loss(found));
+    out.push_str(&loss(found, figures_masked));
     out.push_str(&individualisation(policy, found));
-    out.push_str(&correlation(&edition.who.population, policy, &found.links));
+    out.push_str(&correlation(&edition.who.population, policy, found));
     out.push_str(&inference(&found.inferences));
     out.push_str(&residual(found));
     out
+}
+
+/// The rules of a sum that persons make and whose number does not leave.
+fn made(population: &str, policy: &Policy) -> String {
+    format!(
+        "## Règles\n\nPolitique « {} », en vigueur depuis le {}, population « {population} ».\n\n\
+         - Une cellule que font de 1 à {} personnes est masquée. La source dit combien de personnes font chaque ligne, et non \
+         qui : les mêmes peuvent revenir d'une ligne à l'autre, et une cellule n'est réputée faite que par celles de sa plus grande ligne.\n\
+         - D'autres cellules sont masquées pour que les premières ne se recalculent pas à partir des totaux. Rien ne les \
+         distingue des premières : le statut est `C` dans les deux cas.\n\
+         - D'aucune cellule masquée, un lecteur qui fait toutes les additions possibles ne connaît le chiffre à moins de {} % près.\n\n\
+         La preuve est un certificat : pour chaque cellule masquée, deux tableaux d'entiers qui s'accordent avec tous les \
+         chiffres publiés. Il est vérifié par des additions, sur les fichiers relus, avant que rien ne parte ; il n'est pas publié.\n\n\
+         ## 1. Individualisation\n\nAucun chiffre publié n'est fait par 1 à {} personnes.\n\n\
+         ## 3. Inférence\n\nLe jeu ne compte pas de personnes : il n'en range aucune dans une modalité.\n\n",
+        policy.name,
+        policy.since,
+        policy.threshold - 1,
+        policy.p_percent.unwrap_or(0),
+        policy.threshold - 1
+    )
 }
 
 fn rules(population: &str, policy: &Policy) -> String {
@@ -78,18 +112,26 @@ fn rules(population: &str, policy: &Policy) -> String {
 }
 
 /// The rules of a dataset whose figures are changed and not masked.
-fn changed(dataset: &Dataset, population: &str, policy: &Policy) -> Option<String> {
+fn changed(dataset: &Dataset, population: &str, policy: &Policy, found: &Criteria) -> Option<String> {
     let protection = dataset.protection.as_ref()?;
     let head = format!("## Règles\n\nPolitique « {} », population « {population} ».\n\n", policy.name);
     let threshold = policy.threshold;
     if let Some(base) = protection.base() {
+        let told = found.rounding;
+        let furthest = told.map_or_else(|| format!("{} au plus", base - 1), |g| g.furthest.to_string());
+        let beyond = count(
+            told.map_or(0, |g| g.beyond as u64),
+            "total s'écarte de plus que les deux multiples qui l'entourent",
+            "totaux s'écartent de plus que les deux multiples qui les entourent",
+        );
         return Some(format!(
             "{head}Chaque chiffre est arrondi à un multiple de {base} ; les totaux sont les sommes des chiffres arrondis. Chaque \
-             chiffre va au multiple le plus proche, sauf quand une addition en demande un autre ; l'ordre des choix se tire avec une \
-             clé secrète. Une ligne absente vaut de 0 à {}.\n\n## Les trois critères\n\n\
+             cellule fine va à l'un des deux multiples qui l'entourent, tiré au sort avec une clé secrète : d'autant plus souvent \
+             à celui du dessus qu'elle en est proche, sauf quand un total s'éloignerait trop. Le chiffre le plus éloigné de la vérité l'est de \
+             {furthest} ; {beyond}. Une ligne absente vaut de 0 à {}.\n\n## Les trois critères\n\n\
              - Individualisation : un chiffre peut être à {} près de la vérité, dans un sens ou dans l'autre ; aucun ne montre une \
              personne, ni un groupe dont on saurait qu'il en compte moins de {threshold}.\n\
-             - Corrélation : ce jeu est le seul qui parte de cette population ; aucune colonne ne désigne une personne.\n\
+             - Corrélation : ce jeu est le seul qui parte de ces personnes ; aucune colonne ne désigne une personne.\n\
              - Inférence : une ligne absente peut valoir jusqu'à {} ; aucun groupe n'est à coup sûr tout entier dans une modalité \
              dont les autres sont listées.\n\n## Ce qui est perdu\n\nRien n'est masqué. La somme de plusieurs chiffres s'écarte de la \
              vérité d'autant plus qu'ils sont nombreux.\n",
@@ -138,8 +180,9 @@ fn figures(dataset: &Dataset, policy: &Policy) -> String {
             "Les montants sont arrondis à l'unité, personne par personne, et masqués partout où l'effectif l'est. L'est \
              aussi celui d'une cellule dont une personne apporte plus de {} %, ou dont la deuxième pourrait connaître l'apport de la \
              première à {} % près. D'autres le sont pour que ceux-là ne se \
-             recalculent pas ; le même certificat le prouve.\n\n",
+             recalculent pas ; le même certificat prouve que d'aucun montant masqué on ne connaît la valeur à moins de {} % près.\n\n",
             policy.dominance.unwrap_or(100),
+            policy.p_percent.unwrap_or(0),
             policy.p_percent.unwrap_or(0)
         ));
     }
@@ -151,12 +194,12 @@ fn figures(dataset: &Dataset, policy: &Policy) -> String {
     out
 }
 
-fn loss(found: &Criteria) -> String {
+fn loss(found: &Criteria, (figures, masked): (usize, usize)) -> String {
     let mut out = format!(
         "## Ce qui est perdu\n\nSur {}, {} ({}).\n",
-        count(found.cells as u64, "cellule", "cellules"),
-        count(found.masked as u64, "est masquée", "sont masquées"),
-        percent(found.masked as i64, found.cells as i64)
+        count(figures as u64, "chiffre", "chiffres"),
+        count(masked as u64, "est masqué", "sont masqués"),
+        percent(masked as i64, figures as i64)
     );
     if let Some((all, hidden)) = found.people {
         out.push_str(&format!(
@@ -193,10 +236,18 @@ fn individualisation(policy: &Policy, found: &Criteria) -> String {
     out
 }
 
-fn correlation(population: &str, policy: &Policy, links: &[Link]) -> String {
+fn correlation(population: &str, policy: &Policy, found: &Criteria) -> String {
+    let links: &[Link] = &found.links;
     let mut out = "## 2. Corrélation\n\nAucune colonne du jeu ne désigne une personne, ni par un nom ni par un identifiant : aucune ne \
          sert de clé vers un autre fichier. "
         .to_owned();
+    if let Some((compared, among)) = found.raw_keys {
+        out.push_str(&format!(
+            "Sur {} dans les enregistrements comptés, {} parmi les codes publiés. ",
+            count(compared, "identifiant de personne", "identifiants de personnes"),
+            count(among, "se retrouve", "se retrouvent")
+        ));
+    }
     if links.is_empty() {
         out.push_str(&format!(
             "Aucune publication antérieure ne porte sur la population « {} ».\n\n",
@@ -205,8 +256,9 @@ fn correlation(population: &str, policy: &Policy, links: &[Link]) -> String {
         return out;
     }
     out.push_str(&format!(
-        "Ce jeu et les publications antérieures de la population « {} » ont été attaqués ensemble, comme un seul système \
-         d'additions ; rien de trop précis n'y a été trouvé.\n\n\
+        "Ce jeu et les publications antérieures des mêmes personnes (« {} ») ont été attaqués ensemble, comme un seul système \
+         d'additions, les dimensions reconnues par leur colonne et celles qui en disent une autre (la MEF dit le niveau) \
+         reliées ; rien de trop précis n'y a été trouvé.\n\n\
          | Publication | Chiffres communs | Différences de 1 à {} |\n|---|--:|--:|\n",
         population,
         policy.threshold - 1

@@ -17,6 +17,7 @@ mod preview;
 mod protect;
 mod protection;
 mod publish;
+mod raw_keys;
 mod shown;
 mod table;
 mod terms;
@@ -115,14 +116,15 @@ pub fn build(
     protect::with_zeros(dataset, &mut counted.inner)?;
     table::check_size(dataset, counted.inner.len())?;
     let changed = dataset.protection.as_ref().filter(|p| !masking(p));
-    let mut cube = match changed.filter(|_| !counted.inner.is_empty()) {
+    let (mut cube, rounding) = match changed.filter(|_| !counted.inner.is_empty()) {
         Some(protection) => perturb::cube(dataset, protection, &counted.inner)?,
-        None => Cube::with_totals(dataset.chains(), &counted.inner),
+        None => (Cube::with_totals(dataset.chains(), &counted.inner), None),
     };
     let protected = match dataset.protection.as_ref().filter(|p| masking(p) && !cube.cells.is_empty()) {
         Some(protection) => {
             let policy = protection.policy();
             let tables = protect::tables(dataset, &counted.inner)?;
+            earlier::same_names(dataset, &cube.keys(&dataset.dimension_names()), &before)?;
             let alone = protect::protect(&policy, tables, protect::amounts(dataset, &counted.inner)?)?;
             Some(with_earlier(store, dataset, protection, &edition, alone, &before)?)
         }
@@ -145,7 +147,10 @@ pub fn build(
         earlier::amounts_once(store, &who, &written.digest.to_string())?;
     }
     let releases: Vec<Release> = before.into_iter().map(|e| e.release).collect();
-    let measured = measured(dataset, &written, &releases);
+    let mut measured = Criteria { rounding, ..measured(dataset, &written, &releases) };
+    if dataset.protection.is_some() {
+        measured.raw_keys = Some(raw_keys::among_codes(store, dataset, &counted.sources, &cube)?);
+    }
     let pages = publish::pages(dataset, &cube, &edition, &measured);
     publish::write_companions(dataset, &edition, pages, folder)?;
     Ok(Extracted {

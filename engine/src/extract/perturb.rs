@@ -8,7 +8,7 @@ use crate::disclosure::audit::{Interval, Limits};
 use crate::disclosure::cell_key::{Perturbation, RecordKeys};
 use crate::disclosure::policy::Policy;
 use crate::disclosure::release::Key;
-use crate::disclosure::rounding::round;
+use crate::disclosure::rounding::{Guarantee, round};
 use crate::error::{Error, Result};
 use crate::french::count;
 use serde::{Deserialize, Serialize};
@@ -33,8 +33,8 @@ pub enum Method {
 /// Faults of a method under its policy: with the base of rounding or the bound of noise.
 pub fn faults(method: Method, policy: &Policy, base: Option<u32>, noise: Option<u32>) -> Vec<String> {
     let mut found = Vec::new();
-    // Cells are rounded to the nearest multiple where nothing else pulls them: whoever knows this must still
-    // not exclude the threshold of what is not shown.
+    // A reader who knows more than the draw promises (mending is not unbiased) must still not exclude the
+    // threshold of what is not shown.
     let least = policy.threshold.saturating_mul(2).max(policy.width.saturating_add(2));
     match (method, base, noise) {
         (Method::Suppression, None, None) => {}
@@ -72,7 +72,7 @@ pub fn series(dataset: &Dataset) -> Option<String> {
     Some(format!("{:016x}", RecordKeys::new(dataset.secret.as_ref()?).of(&words)))
 }
 
-/// The published figures of a dataset whose method changes them.
+/// The published figures of a dataset whose method changes them, and how far rounding went.
 ///
 /// # Errors
 /// [`Error::Usage`] without a key; [`Error::Refused`] `PERTURBATION_REFUSED` when a small cell can still be
@@ -81,7 +81,7 @@ pub fn cube(
     dataset: &Dataset,
     protection: &Protection,
     inner: &BTreeMap<Vec<String>, Figures>,
-) -> Result<Cube> {
+) -> Result<(Cube, Option<Guarantee>)> {
     let Some(secret) = dataset.secret else {
         return Err(Error::Usage(format!(
             "jeu {} : ses chiffres se changent avec une clé, et il n'y en a pas",
@@ -104,7 +104,7 @@ pub fn cube(
         }
         // A row shown at nil would tell that somebody is there.
         cube.cells.retain(|c| c.figures.value > 0);
-        return Ok(cube);
+        return Ok((cube, Some(rounded.guarantee)));
     }
     let noise = Perturbation::new(protection.noise().unwrap_or(0))?;
     for cell in &mut cube.cells {
@@ -140,5 +140,5 @@ pub fn cube(
     }
     // A row shown at nil would tell that somebody is there.
     cube.cells.retain(|c| c.figures.value > 0);
-    Ok(cube)
+    Ok((cube, None))
 }

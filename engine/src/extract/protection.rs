@@ -129,6 +129,7 @@ impl Policies {
 
     fn names(&self) -> String {
         let mut names: Vec<&str> = self.0.iter().map(|t| t.name.get_ref().as_str()).collect();
+        names.sort_unstable();
         names.dedup();
         names.join(", ")
     }

@@ -63,8 +63,11 @@ pub fn pages(
     criteria: &Criteria,
 ) -> Vec<(&'static str, Vec<u8>)> {
     let policy = dataset.protection.as_ref().map(Protection::policy);
-    let counted = policy.is_some().then_some(criteria);
-    let page = methodology::page(dataset, edition, policy.as_ref(), criteria);
+    // Changed figures are not measured as if they were true.
+    let true_figures = dataset.protection.as_ref().is_some_and(|p| p.base().is_none() && p.noise().is_none());
+    let counted = (true_figures && dataset.measure.counts_persons()).then_some(criteria);
+    let counts = preview::counts(dataset, cube);
+    let page = methodology::page(dataset, edition, policy.as_ref(), criteria, counts);
     vec![
         ("METHODOLOGIE-anonymisation.md", page.into_bytes()),
         ("README.md", readme(dataset, cube, edition).into_bytes()),
@@ -329,6 +332,16 @@ fn readme(dataset: &Dataset, cube: &Cube, edition: &Edition<'_>) -> String {
                     "Politique « {} » : chaque chiffre porte un bruit d'au plus {noise}, le même pour les mêmes personnes ; les \
                      totaux ne sont pas les sommes des lignes, et une ligne absente vaut de 0 à {noise}.",
                     policy.name
+                );
+            }
+            if !dataset.measure.counts_persons() {
+                return format!(
+                    "Politique « {} » : une cellule que font de 1 à {} personnes est masquée, ainsi que celles qui permettraient de la \
+                     recalculer à partir des totaux. {masked} chiffres sur {figures} sont masqués ; d'aucun on ne connaît la valeur à \
+                     moins de {} % près, ce que deux tableaux vérifiés avant la publication prouvent.",
+                    policy.name,
+                    policy.threshold - 1,
+                    policy.p_percent.unwrap_or(0)
                 );
             }
             format!(

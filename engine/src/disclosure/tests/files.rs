@@ -286,3 +286,91 @@ fn what_is_proven_in_a_larger_system_is_proven_of_the_crossings_published() {
     assert!(table.keys.len() < m.done.tables.cells.len());
     assert!(m.proof.check(&table, m.policy.uniform()).unwrap().cells > 0);
 }
+
+#[test]
+fn a_certificate_does_not_tell_which_cells_are_small() {
+    let m = made(vec![schools()]);
+    let text = String::from_utf8(m.proof.to_bytes().unwrap()).unwrap();
+    assert!(!text.contains("required") && !text.contains("at_most"), "{text}");
+    assert!(m.done.suppression.primary > 0);
+}
+
+/// A package of persons and what they make: rows of (zone, persons, amount), totals given.
+fn amounts(rows: &str) -> crate::disclosure::published_csv::PublishedTable {
+    let measure = |name: &str, more: &str| {
+        format!(
+            "{{\"name\":\"{name}\",\"type\":\"integer\",\"cartulaire:role\":\"measure\",\"cartulaire:additive\":true,\"cartulaire:zeros\":\"concealed\"{more}}},\
+             {{\"name\":\"{name}_statut\",\"type\":\"string\",\"cartulaire:role\":\"status\"}}"
+        )
+    };
+    let descriptor = format!(
+        "{{\"name\":\"x\",\"resources\":[{{\"path\":\"data.csv\",\"schema\":{{\"fields\":[\
+         {{\"name\":\"zone\",\"type\":\"string\",\"cartulaire:role\":\"dimension\"}},{},{},\
+         {{\"name\":\"moyenne\",\"type\":\"number\",\"cartulaire:role\":\"measure\"}},{{\"name\":\"moyenne_statut\",\"type\":\"string\",\"cartulaire:role\":\"status\"}}]}}}}]}}",
+        measure("eleves", ""),
+        measure("euros", ",\"cartulaire:amount\":true")
+    );
+    let csv = format!("\u{feff}zone;eleves;eleves_statut;euros;euros_statut;moyenne;moyenne_statut\n{rows}");
+    crate::disclosure::published_csv::parse(descriptor.as_bytes(), csv.as_bytes()).unwrap()
+}
+
+#[test]
+fn where_nobody_is_a_masked_amount_is_nil_and_gives_the_other_away() {
+    let table = amounts("A;0;F;;C;;M\nB;6;F;;C;;C\nC;9;F;200;F;22.22;F\n_T;15;F;500;F;33.33;F\n");
+    let rule = policy(Zeros::Concealed).uniform();
+    let found = attack_table(&table, rule, &Limits::default()).unwrap();
+    let told: Vec<(&str, i64, i64)> =
+        found.exposed.iter().map(|e| (e.cell.as_str(), e.lower, e.upper)).collect();
+    assert_eq!(told, [("euros : zone=B", 300, 300)]);
+}
+
+#[test]
+fn a_mean_that_does_not_follow_from_what_is_printed_is_refused() {
+    let rows = |mean: &str| format!("B;6;F;300;F;{mean};F\nC;9;F;200;F;22.22;F\n_T;15;F;500;F;33.33;F\n");
+    assert!(amounts(&rows("50.00")).check_computed().is_ok());
+    let Err(Error::Refused { code, .. }) = amounts(&rows("51.00")).check_computed() else {
+        panic!("accepted")
+    };
+    assert_eq!(code, "FIGURE_UNPROVEN");
+}
+
+#[test]
+fn figures_that_add_up_are_attacked_whatever_their_descriptor_says() {
+    let m = made(vec![schools()]);
+    let hidden = m.files.0.replace("\"cartulaire:additive\":true", "\"cartulaire:additive\":false");
+    assert_ne!(hidden, m.files.0);
+    let table = read(&(hidden, m.files.1.clone())).unwrap();
+    assert!(table.measures[0].additive);
+}
+
+#[test]
+fn a_table_that_masks_nothing_is_not_safe() {
+    let done = protect(vec![schools()], &policy(Zeros::Published));
+    let files = files(&done.tables, &vec![false; done.tables.cells.len()]);
+    let table = read(&files).unwrap();
+    let few = table.printed_few(policy(Zeros::Published).uniform());
+    assert_eq!(few.len(), done.tables.cells.iter().filter(|c| (1..5).contains(&c.value)).count());
+    assert!(few.len() > 3);
+}
+
+#[test]
+fn crossings_that_are_not_published_leave_their_additions_to_the_next() {
+    // Only schools by level and the grand total: the total is the sum of all.
+    let mut spec = schools();
+    spec.published = Some([vec![2, 1, 0], vec![0, 0, 0]].into_iter().collect());
+    let m = made(vec![spec]);
+    let (head, rows) = m.files.1.split_once('\n').unwrap();
+    let kept: Vec<&str> = rows
+        .lines()
+        .filter(|l| {
+            let codes: Vec<&str> = l.split(';').take(4).collect();
+            let all = codes.iter().filter(|c| **c == "_T").count();
+            all == 4 || (codes[1] != "_T" && codes[2] != "_T" && codes[3] == "_T")
+        })
+        .collect();
+    let csv = format!("{head}\n{}\n", kept.join("\n"));
+    let table = crate::disclosure::published_csv::parse(m.files.0.as_bytes(), csv.as_bytes()).unwrap();
+    let relations = &table.measures[0].published.relations;
+    assert_eq!(relations.len(), 1);
+    assert_eq!(relations[0].children.len(), kept.len() - 1);
+}

@@ -6,7 +6,7 @@ use crate::disclosure::certify;
 use crate::disclosure::joint::{refusal, review};
 use crate::disclosure::policy::{Policy, Zeros};
 use crate::disclosure::propose::{Candidate, Proposal, Remedy, propose};
-use crate::disclosure::release::{Finding, Reason, Release, label};
+use crate::disclosure::release::{Finding, Implied, Reason, Release, label};
 use crate::disclosure::suppress::{Imposed, suppress};
 use crate::disclosure::table::{Dimension, Record, Spec, Tables};
 
@@ -264,4 +264,139 @@ fn a_code_keeps_its_name_across_zonings() {
         (linked.cells.len(), names),
         (3, ["total", "departement=d1", "uai=u1"].map(str::to_owned).to_vec())
     );
+}
+
+/// `m00` and `m01` say `n00`, `m02` and `m03` say `n01`.
+fn mef_says_level() -> Implied {
+    let map = [("m00", "n00"), ("m01", "n00"), ("m02", "n01"), ("m03", "n01")];
+    let map = map.iter().map(|(f, c)| ((*f).to_owned(), [(*c).to_owned()].into())).collect();
+    Implied { fine: "m".into(), coarse: "n".into(), map }
+}
+
+fn crossed(name: &str, codes: usize, values: &[u32]) -> Tables {
+    tables(vec![Spec {
+        dimensions: vec![dimension(name, codes), dimension("s", 2)],
+        ..cube(&[codes, 2], values)
+    }])
+}
+
+#[test]
+fn a_level_that_another_says_is_added_up_across_releases() {
+    let p = policy(Zeros::Published);
+    let by_level = crossed("n", 2, &[12, 20, 30, 40]);
+    let by_mef = crossed("m", 4, &[3, 12, 9, 8, 18, 25, 12, 15]);
+    let earlier = protected(&candidate("niveaux", OCTOBER, &by_level), &p);
+    let implied = [mef_says_level()];
+    let of = |known: bool| Candidate {
+        implied: if known { &implied } else { &[] },
+        ..candidate("mef", OCTOBER, &by_mef)
+    };
+    // Only m00 × s00 = 3 is small; masked alone with what adds up with it inside its own table.
+    let hidden = ["m=m00, s=s00", "m=m00, s=s01", "m=m02, s=s00", "m=m02, s=s01"];
+    let attacked = |known: bool| {
+        let release = masking(&of(known), &hidden, &p);
+        review(&release, std::slice::from_ref(&earlier), p.uniform(), &Limits::default(), None).unwrap()
+    };
+    let blind = attacked(false);
+    assert!(blind.iter().all(|f| f.reason != Reason::Cell), "{:?}", told(&blind));
+    // n00 is printed, m01 too: what the level leaves to m00 is known.
+    let found = attacked(true);
+    assert!(told(&found).contains(&(Reason::Cell, "m=m00, s=s00".into())), "{:?}", told(&found));
+    // What settles it is masked further, and then found safe.
+    let ways = propose(&of(true), None, &p, std::slice::from_ref(&earlier), &Limits::default()).unwrap();
+    assert!(ways.iter().any(|w| w.remedy == Remedy::KeepMasks));
+    for way in &ways {
+        let candidate = Candidate { tables: &way.tables, ..of(true) };
+        let release = candidate.release(&way.suppression.masked, &p);
+        let again = review(&release, std::slice::from_ref(&earlier), p.uniform(), &Limits::default(), None);
+        assert_eq!(again.unwrap(), []);
+    }
+}
+
+#[test]
+fn a_code_found_with_several_is_spread_over_them_and_no_others() {
+    let p = policy(Zeros::Published);
+    let by_level = crossed("n", 3, &[22, 27, 36, 45, 9, 9]);
+    let by_mef = crossed("m", 6, &[3, 12, 9, 8, 18, 25, 12, 15, 16, 12, 9, 9]);
+    let mut implied = mef_says_level();
+    implied.map.insert("m05".into(), ["n02".to_owned()].into());
+    implied.map.insert("m04".into(), ["n00".to_owned(), "n01".to_owned()].into());
+    let known = [implied];
+    let earlier = printed(&candidate("niveaux", OCTOBER, &by_level), &p);
+    let of = Candidate { implied: &known, ..candidate("mef", OCTOBER, &by_mef) };
+    let release = printed(&of, &p);
+    let joint = crate::disclosure::joint::Joint::of(&[&earlier, &release], true);
+    // Two levels of three, alone and by sex.
+    assert_eq!(joint.cells.iter().filter(|m| m.state.is_empty()).count(), 6);
+    // The truth agrees with every sum, however m04 is spread.
+    assert!(joint.exposed(p.uniform().of(true), &Limits::default(), None).is_ok());
+}
+
+#[test]
+fn a_cell_of_the_same_persons_keeps_its_mask_under_another_name() {
+    let p = policy(Zeros::Published);
+    let by_level = crossed("n", 2, &[12, 20, 30, 40]);
+    let by_mef = crossed("m", 2, &[12, 20, 30, 40]);
+    let map = [("m00", "n00"), ("m01", "n01")];
+    let map = map.iter().map(|(f, c)| ((*f).to_owned(), [(*c).to_owned()].into())).collect();
+    let known = [Implied { fine: "m".into(), coarse: "n".into(), map }];
+    let hidden = ["n=n00, s=s00", "n=n00, s=s01", "n=n01, s=s00", "n=n01, s=s01"];
+    let earlier = masking(&candidate("niveaux", OCTOBER, &by_level), &hidden, &p);
+    let of = Candidate { implied: &known, ..candidate("mef", OCTOBER, &by_mef) };
+    let found = propose(&of, None, &p, &[earlier], &Limits::default()).unwrap();
+    let kept = found.iter().find(|w| w.remedy == Remedy::KeepMasks).unwrap();
+    let masked: Vec<String> =
+        (0_u32..).zip(&kept.suppression.masked).filter(|(_, m)| **m).map(|(c, _)| by_mef.label(c)).collect();
+    assert_eq!(masked, ["m=m00, s=s00", "m=m00, s=s01", "m=m01, s=s00", "m=m01, s=s01"]);
+}
+
+#[test]
+fn other_rows_of_the_same_persons_are_subtracted() {
+    let p = policy(Zeros::Published);
+    let all = crossed("n", 2, &[10, 20, 30, 40]);
+    let some = crossed("n", 2, &[9, 20, 30, 40]);
+    let earlier = printed(&candidate("tous", OCTOBER, &all), &p);
+    let state = format!("{OCTOBER} regime=externe");
+    let release = printed(&candidate("externes", &state, &some), &p);
+    let found = review(&release, &[earlier], p.uniform(), &Limits::default(), None).unwrap();
+    assert!(told(&found).contains(&(Reason::Difference, "n=n00, s=s00".into())), "{:?}", told(&found));
+}
+
+#[test]
+fn a_policy_is_never_weaker_than_what_was_promised_before() {
+    let strong = Policy { threshold: 11, width: 3, p_percent: Some(20), ..policy(Zeros::Published) };
+    let weak = policy(Zeros::Published).strengthened(strong.uniform());
+    assert_eq!((weak.threshold, weak.width, weak.p_percent), (11, 3, Some(20)));
+    let same = strong.clone().strengthened(policy(Zeros::Published).uniform());
+    assert_eq!(same, strong);
+}
+
+#[test]
+fn amounts_stay_in_doubt_by_their_share_whatever_their_size() {
+    let p = Policy { p_percent: Some(10), ..policy(Zeros::Published) };
+    let mut spec = cube(&[4, 3], &[0; 12]);
+    for (i, r) in spec.records.iter_mut().enumerate() {
+        let few = if i == 5 { 2 } else { 20 };
+        *r = Record { value: 400 + 37 * i as i64, contributors: few, first: 40, second: 30, ..r.clone() };
+    }
+    let tables = Tables::build(vec![spec], false).unwrap();
+    let found = suppress(&tables, &p, &Imposed::default()).unwrap();
+    assert!(found.unprotected.is_empty());
+    let published = tables.published(&found.masked, 0);
+    let rule = p.uniform().of(false);
+    certify(&tables, &found, &published).check(&published, Some(rule), &found.requirements).unwrap();
+    for i in crate::disclosure::audit::attack(&published, |_| true, &Limits::default()).unwrap() {
+        assert!(rule.allows(i.lower, i.upper), "{i:?}");
+        assert!(i.upper.is_none_or(|u| (u - i.lower) * 10 >= i.lower), "{i:?}");
+    }
+}
+
+#[test]
+fn people_who_come_back_are_counted_once_in_a_margin() {
+    let mut spec = Spec { overlap: true, ..cube(&[3, 2], &[0; 6]) };
+    for r in &mut spec.records {
+        *r = Record { value: 50, contributors: 2, first: 0, second: 0, ..r.clone() };
+    }
+    let built = Tables::build(vec![spec], false).unwrap();
+    assert!(built.cells.iter().all(|c| c.contributors == 2));
 }
