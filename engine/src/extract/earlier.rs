@@ -292,6 +292,9 @@ pub fn other_levels(dataset: &Dataset, earlier: &[Earlier]) -> Vec<(String, Orig
     all.into_iter().filter(|(_, origin)| !own.contains(origin)).collect()
 }
 
+/// Codes by level.
+type Codes = BTreeSet<(String, String)>;
+
 /// Refuses a candidate in which a code comes under several others where an earlier release had it under one, or
 /// the contrary: the same persons would have two names, and masks would not be kept.
 ///
@@ -306,8 +309,8 @@ pub fn same_names(dataset: &Dataset, own: &[Key], earlier: &[Earlier]) -> Result
         .filter_map(|w| Some((*names.get(*w.first()?)?, *names.get(*w.get(1)?)?)))
         .collect();
     // Codes of fine levels, named with the level above or alone.
-    let forms = |keys: &[Key]| -> (BTreeSet<(String, String)>, BTreeSet<(String, String)>) {
-        let (mut under, mut alone) = (BTreeSet::new(), BTreeSet::new());
+    let forms = |keys: &[Key]| {
+        let (mut under, mut alone): (Codes, Codes) = Default::default();
         for key in keys {
             for (coarse, fine) in &pairs {
                 let Some(pair) = key.iter().find(|(l, _)| l == fine) else { continue };

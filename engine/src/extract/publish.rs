@@ -228,7 +228,7 @@ fn promised(dataset: &Dataset) -> Option<Value> {
     let policy = dataset.protection.as_ref()?.policy();
     let rule = policy.uniform();
     Some(json!({"name": policy.name, "since": policy.since, "threshold": rule.threshold, "width": rule.width,
-                "percent": dataset.measure.amounts().then_some(rule.percent).unwrap_or(0)}))
+                "percent": if dataset.measure.amounts() { rule.percent } else { 0 }}))
 }
 
 /// What the register of publications keeps of a package that is written.
