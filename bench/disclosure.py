@@ -7,7 +7,8 @@ EXAMPLE is `disclose` (`cargo build --locked --release --examples`), PYTHON has 
 polars and pyarrow; DIR holds the generator and the peers' scripts (gen.py, b_pycanon.py, b_anjana.py, b_tauargus.py).
 Pupils are drawn at random from a fixed seed. Whole processes are measured, start and reading included; « work » is
 what each program says that it spent on the work alone. A peer that passes the limit (150 s) is stopped. The report,
-in Markdown, goes to the standard output.
+in Markdown, goes to the standard output, then what was aimed at and whether it was met, on the work alone. ARX, the
+other peer of k-anonymity, is a Java library of a registry that is not reached from here: it is not run.
 """
 import argparse, json, os, pathlib, shutil
 import measured
@@ -65,7 +66,11 @@ def main():
         if not (work / f"pupils_{n}.csv").exists():
             found, _ = run([a.peers, "gen.py", str(n), "."])
             assert found.code == 0, (logs / "stderr").read_text()
-    rows = []
+    rows, aims = [], []
+
+    def aim(work_name, text, seconds, most, *also):
+        met = seconds <= most and all(also)
+        aims.append(f"| {work_name} | {text} | {seconds:.2f} s | {'met' if met else '**not met**'} |")
 
     def add(work_name, who, found, spent, result):
         spent = "" if spent is None else f"{spent:.2f} s"
@@ -82,6 +87,7 @@ def main():
     add("t of 100,000 rows", "pycanon", checked, told[0]["seconds"] if told else None, stopped(checked))
     found, said = ours("distance", million, QI, "moyenne_classe")
     add("t of 1,000,000 rows", "ours", found, said["work_s"], f"t = {said['t']:.6f}")
+    aim("t of 1,000,000 rows", "≤ 1.5 s", said["work_s"], 1.5)
     found, told = peer("b_pycanon.py", "1000000", ".", "t")
     add("t of 1,000,000 rows", "pycanon", found, told[0]["seconds"] if told else None, stopped(found) or f"t = {told[0]['value']:.6f}")
     found, said = ours("rows", million, "5", "50000")
@@ -89,30 +95,39 @@ def main():
         f"levels {said['levels']}, {said['suppressed_rows']:,} left out, loss {said['loss']:.4f}, {said['nodes']} nodes")
     found, told = run([a.peers, "-c", LOSS, "1000000", "."], a.limit)
     lost = next((t for t in told if "loss" in t), None)
+    aim("k = 5, 5 % left out, 1,000,000 rows", "≤ 2 s, no more lost than anjana", said["work_s"], 2,
+        lost is None or said["loss"] <= lost["loss"] + 1e-9)
     spent = next((t["seconds"] for t in told if "seconds" in t), None)
     add("k = 5, 5 % left out, 1,000,000 rows", "anjana", found, spent,
         stopped(found) or f"{lost['suppressed_rows']:,} left out, loss {lost['loss']:.4f}")
-    for rows_of, dims, method in [
-        ("100000", "departement,niveau,sexe", "MOD"),
-        ("100000", "uai,niveau,sexe", "MOD"),
-        ("100000", "departement,niveau,sexe,boursier", "MOD"),
-        ("1000000", "uai,mef,sexe", None),
+    for rows_of, dims, method, most in [
+        ("100000", "departement,niveau,sexe", "MOD", 1),
+        ("100000", "uai,niveau,sexe", "MOD", 10),
+        ("100000", "departement,niveau,sexe,boursier", "MOD", 60),
+        ("1000000", "uai,mef,sexe", None, 300),
     ]:
         name = f"{dims.replace(',', ' × ')}, {int(rows_of):,} pupils"
         found, said = ours("table", f"pupils_{rows_of}.csv", dims)
         add(name, "ours", found, said["work_s"],
             f"{said['cells']:,} cells, {said['primary']:,} + {said['secondary']:,} masked, {said['unprotected']:,} unprotected, {said['certified']:,} certified")
+        masked = said["primary"] + said["secondary"]
+        whole = said["unprotected"] == 0 and said["certified"] == masked
         if method is None:
+            aim(name, f"≤ {most} s, ≤ 1 GiB, certificate complete", said["work_s"], most, whole, found.peak <= 1024)
             continue
         minutes = str(max(int(a.limit // 60), 1))
         found, told = peer("b_tauargus.py", rows_of, ".", method, dims, minutes, "1")
         if told:
             text = f"{told[0]['cells']:,} cells, {told[0]['status']}"
             audit = f"; audit: {told[1]['unsafe']} unsafe of {told[1]['audited']}" if len(told) > 1 else "; audit: none"
+        theirs = told and not found.late and sum(told[0]["status"].get(k, 0) for k in ("U", "M"))
+        text_aim = f"≤ {most} s, certificate complete" + (f", no more masked than {theirs:,}" if theirs else "")
+        aim(name, text_aim, said["work_s"], most, whole, not theirs or masked <= theirs)
         add(name, f"pytauargus {method}", found, told[0]["seconds"] if told else None,
             (text + audit if told else "") + (f" ({stopped(found)})" if stopped(found) else ""))
     print("| work | who | CPU | wall | work alone | peak | result |\n|---|---|---|---|---|---|---|")
     print("\n".join(rows))
+    print("\n| work | aim | ours | |\n|---|---|---|---|\n" + "\n".join(aims))
     shutil.rmtree(logs)
 
 

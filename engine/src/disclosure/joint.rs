@@ -325,7 +325,8 @@ impl Joint {
         }
     }
 
-    /// What a reader can compute too closely. Cells that `proof` shows to be in doubt are not attacked.
+    /// What a reader can compute too closely, or could for all that was found. Cells that `proof` shows to be in
+    /// doubt are not attacked.
     ///
     /// # Errors
     /// [`Error::Corrupt`] when no table agrees with what is published.
@@ -339,12 +340,12 @@ impl Joint {
         let wanted = |cell: CellId| !proven.at(cell as usize);
         let found = attack(&self.published, wanted, limits)?.into_iter().filter_map(|i| {
             let meaning = self.cells.get(i.cell as usize)?;
-            let safe = if meaning.difference {
-                rule.allows_difference(i.lower, i.upper)
-            } else {
-                rule.allows(i.lower, i.upper)
+            let doubt = |low: i64, high: Option<i64>| match meaning.difference {
+                true => rule.allows_difference(low, high),
+                false => rule.allows(low, high),
             };
-            (!safe).then(|| (meaning.clone(), i))
+            // What is neither shown to be in doubt nor computed is no better than computed.
+            (!i.proves(doubt)).then(|| (meaning.clone(), i))
         });
         Ok(found.collect())
     }
@@ -429,7 +430,7 @@ fn said(candidate: &Release, before: &Release) -> bool {
 /// Attacks a candidate (a count of people) alone, with each earlier release of its population, and with
 /// all of them. Empty when nothing protected can be computed: it may leave if its certificate holds.
 ///
-/// The attack stops where `limits` stop it: it proves danger, the certificate proves safety.
+/// Where `limits` stop the attack before a table shows the doubt of a cell, the cell is found too.
 ///
 /// # Errors
 /// [`Error::Corrupt`] when releases that agree cell by cell contradict each other in their additions.

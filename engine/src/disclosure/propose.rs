@@ -9,6 +9,8 @@ use super::suppress::{Imposed, Suppression, suppress};
 use super::system::{CellId, Incidence};
 use super::table::Tables;
 use crate::error::Result;
+use foldhash::fast::FixedState;
+use hashbrown::HashMap;
 use serde::Serialize;
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -164,7 +166,7 @@ fn around(candidate: &Candidate, masked: &[bool], asked: &Imposed, findings: &[F
     let mut out = BTreeSet::new();
     for finding in findings {
         let Some(cell) = numbers.get(&finding.cell).copied() else {
-            let same = same_persons(&finding.cell, candidate.implied, tables);
+            let same = same_persons(&finding.cell, candidate.implied, &numbers);
             out.extend(same.into_iter().filter(|c| printed(*c)).take(BESIDE));
             continue;
         };
@@ -182,7 +184,7 @@ fn around(candidate: &Candidate, masked: &[bool], asked: &Imposed, findings: &[F
         if above.is_empty() {
             let beside = relations.iter().flat_map(|(r, _)| &r.children).copied().filter(|c| printed(*c));
             out.extend(beside.take(BESIDE));
-            let same = same_persons(&finding.cell, candidate.implied, tables);
+            let same = same_persons(&finding.cell, candidate.implied, &numbers);
             out.extend(same.into_iter().filter(|c| printed(*c)).take(BESIDE));
         }
         out.extend(above);
@@ -190,9 +192,9 @@ fn around(candidate: &Candidate, masked: &[bool], asked: &Imposed, findings: &[F
     out
 }
 
-/// Cells of `tables` that hold, or are held by, the persons of a cell named by levels that imply theirs; those
+/// Cells, by name and number, that hold, or are held by, the persons of a cell named by levels that imply theirs; those
 /// that cross most first.
-fn same_persons(key: &Key, implied: &[Implied], tables: &Tables) -> Vec<CellId> {
+fn same_persons(key: &Key, implied: &[Implied], numbers: &HashMap<Key, CellId, FixedState>) -> Vec<CellId> {
     let known: BTreeMap<&str, &str> = key.iter().map(|(l, c)| (l.as_str(), c.as_str())).collect();
     // Whether two cells can have a person in common, and by an implied level at least.
     let meets = |other: &Key| {
@@ -216,12 +218,9 @@ fn same_persons(key: &Key, implied: &[Implied], tables: &Tables) -> Vec<CellId> 
         });
         agree && by
     };
-    let mut found: Vec<(std::cmp::Reverse<usize>, CellId)> = (0..tables.cells.len() as CellId)
-        .filter_map(|c| {
-            let own = tables.key(c);
-            meets(&own).then_some((std::cmp::Reverse(own.len()), c))
-        })
-        .collect();
+    let meeting = numbers.iter().filter(|(own, _)| meets(own));
+    let mut found: Vec<(std::cmp::Reverse<usize>, CellId)> =
+        meeting.map(|(own, c)| (std::cmp::Reverse(own.len()), *c)).collect();
     found.sort_unstable();
     found.into_iter().map(|(_, c)| c).collect()
 }

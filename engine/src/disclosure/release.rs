@@ -56,19 +56,30 @@ pub struct Implied {
     pub coarse: String,
     /// The codes that each code may go with: mostly one. A code that is not there may go with any.
     pub map: BTreeMap<String, BTreeSet<String>>,
+    /// Codes that one code alone goes with, and it: both name the same persons.
+    alone: BTreeMap<String, String>,
 }
 
 impl Implied {
+    /// What the codes of a level say of those of another.
+    pub fn new(fine: &str, coarse: &str, map: BTreeMap<String, BTreeSet<String>>) -> Self {
+        let mut by: BTreeMap<&String, Vec<&String>> = BTreeMap::new();
+        for (code, said) in map.iter().flat_map(|(code, all)| all.iter().map(move |said| (code, said))) {
+            by.entry(said).or_default().push(code);
+        }
+        let one = |(said, codes): (&&String, &Vec<&String>)| match codes.as_slice() {
+            [code] if map.get(*code).is_some_and(|all| all.len() == 1) => {
+                Some(((*said).clone(), (*code).clone()))
+            }
+            _ => None,
+        };
+        let alone = by.iter().filter_map(one).collect();
+        Implied { fine: fine.to_owned(), coarse: coarse.to_owned(), map, alone }
+    }
+
     /// The one code that a code says.
     pub fn says(&self, fine: &str) -> Option<&String> {
         self.map.get(fine).filter(|codes| codes.len() == 1)?.first()
-    }
-
-    /// The code that says this one, when it is alone to go with it: both name the same persons.
-    fn alone(&self, coarse: &str) -> Option<&String> {
-        let mut all = self.map.iter().filter(|(_, codes)| codes.contains(coarse));
-        let (fine, codes) = all.next()?;
-        (all.next().is_none() && codes.len() == 1).then_some(fine)
     }
 
     /// Another name of a cell, of exactly the same persons.
@@ -77,10 +88,10 @@ impl Implied {
         let (from, to) = match (at(&self.fine), at(&self.coarse)) {
             (Some(i), None) => {
                 let coarse = self.says(&key.get(i)?.1)?;
-                self.alone(coarse)?;
+                self.alone.get(coarse)?;
                 (i, (self.coarse.clone(), coarse.clone()))
             }
-            (None, Some(i)) => (i, (self.fine.clone(), self.alone(&key.get(i)?.1)?.clone())),
+            (None, Some(i)) => (i, (self.fine.clone(), self.alone.get(&key.get(i)?.1)?.clone())),
             _ => return None,
         };
         let mut key = key.clone();

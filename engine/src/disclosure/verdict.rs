@@ -1,6 +1,6 @@
 //! The audit of a publication by its files: attacked, or checked against its certificate.
 
-use super::audit::{Interval, Limits, attack};
+use super::audit::{Limits, attack};
 use super::cell_key::Perturbation;
 use super::policy::Uniform;
 use super::proof_file::ProofFile;
@@ -210,7 +210,7 @@ pub fn attack_table(table: &PublishedTable, rule: Uniform, limits: &Limits) -> R
                         if table.measures.len() > 1 { format!("{} : ", measure.name) } else { String::new() };
                     audit.exposed.push(Exposed { cell: several + &label(key), lower: i.lower, upper });
                 }
-                None => audit.undecided += usize::from(!decided(&i)),
+                None => audit.undecided += usize::from(!i.proves(|low, high| rule.allows(low, high))),
             }
         }
     }
@@ -249,16 +249,14 @@ fn attack_noise(
                     let key = table.keys.get(i.cell as usize).map_or(&[][..], Vec::as_slice);
                     audit.exposed.push(Exposed { cell: label(key), lower: i.lower, upper });
                 }
-                None => audit.undecided += usize::from(few && !decided(&i)),
+                None => {
+                    let proven = i.proves(|low, high| rule.allows(low, high));
+                    audit.undecided += usize::from(few && !proven);
+                }
             }
         }
     }
     Ok(())
-}
-
-/// Tables were seen at both ends; or nothing bounds the cell.
-fn decided(i: &Interval) -> bool {
-    i.upper.is_none() || i.is_exact()
 }
 
 fn with_zeros(published: &Published) -> Published {

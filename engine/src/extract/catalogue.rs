@@ -124,10 +124,13 @@ pub fn dcat(dataset: &Dataset, edition: &Edition<'_>, files: &[Distribution<'_>]
         add("dcat:contactPoint", json!({"@type": "vcard:Kind", key: {"@id": at}}));
     }
     if !edition.state.is_empty() {
-        add(
-            "dct:temporal",
-            json!({"@type": "dct:PeriodOfTime", "dcat:endDate": {"@value": edition.state, "@type": "xsd:date"}}),
-        );
+        let day = json!({"@value": edition.state, "@type": "xsd:date"});
+        let mut period = json!({"@type": "dct:PeriodOfTime", "dcat:endDate": day});
+        // Persons are counted on a day; what is summed over time began before.
+        if let Some(map) = period.as_object_mut().filter(|_| dataset.latest_year_only) {
+            map.insert("dcat:startDate".into(), day);
+        }
+        add("dct:temporal", period);
     }
     text(&node)
 }

@@ -84,7 +84,7 @@ pub fn implied(
             let codes = |(fine, coarse): (&String, &BTreeMap<String, u64>)| {
                 (fine.clone(), coarse.keys().cloned().collect())
             };
-            Implied { fine: name(*a), coarse: name(*b), map: found.iter().map(codes).collect() }
+            Implied::new(&name(*a), &name(*b), found.iter().map(codes).collect())
         })
         .collect())
 }

@@ -32,8 +32,15 @@ pub fn page(
     }
     if !dataset.measure.counts_persons() {
         out.push_str(&made(&edition.who.population, policy));
-        out.push_str(&loss(found, figures_masked));
+        out.push_str(&loss(&Criteria::default(), figures_masked));
+        out.push_str(&format!(
+            "## 1. Individualisation\n\nAucun chiffre publié n'est fait par 1 à {} personnes.\n\n",
+            policy.threshold - 1
+        ));
         out.push_str(&correlation(&edition.who.population, policy, found));
+        out.push_str(
+            "## 3. Inférence\n\nLe jeu ne compte pas de personnes : il n'en range aucune dans une modalité.\n\n",
+        );
         out.push_str(&residual(&Criteria::default()));
         return out;
     }
@@ -47,33 +54,31 @@ pub fn page(
     out
 }
 
+/// From when a policy holds, where it says so.
+fn since(policy: &Policy) -> String {
+    if policy.since.is_empty() { String::new() } else { format!(", en vigueur depuis le {}", policy.since) }
+}
+
 /// The rules of a sum that persons make and whose number does not leave.
 fn made(population: &str, policy: &Policy) -> String {
     format!(
-        "## Règles\n\nPolitique « {} », en vigueur depuis le {}, population « {population} ».\n\n\
+        "## Règles\n\nPolitique « {} »{}, population « {population} ».\n\n\
          - Une cellule que font de 1 à {} personnes est masquée. La source dit combien de personnes font chaque ligne, et non \
          qui : les mêmes peuvent revenir d'une ligne à l'autre, et une cellule n'est réputée faite que par celles de sa plus grande ligne.\n\
          - D'autres cellules sont masquées pour que les premières ne se recalculent pas à partir des totaux. Rien ne les \
          distingue des premières : le statut est `C` dans les deux cas.\n\
          - D'aucune cellule masquée, un lecteur qui fait toutes les additions possibles ne connaît le chiffre à moins de {} % près.\n\n\
          La preuve est un certificat : pour chaque cellule masquée, deux tableaux d'entiers qui s'accordent avec tous les \
-         chiffres publiés. Il est vérifié par des additions, sur les fichiers relus, avant que rien ne parte ; il n'est pas publié.\n\n\
-         ## 1. Individualisation\n\nAucun chiffre publié n'est fait par 1 à {} personnes.\n\n\
-         ## 3. Inférence\n\nLe jeu ne compte pas de personnes : il n'en range aucune dans une modalité.\n\n",
+         chiffres publiés. Il est vérifié par des additions, sur les fichiers relus, avant que rien ne parte ; il n'est pas publié.\n\n",
         policy.name,
-        policy.since,
+        since(policy),
         policy.threshold - 1,
-        policy.p_percent.unwrap_or(0),
-        policy.threshold - 1
+        policy.p_percent.unwrap_or(0)
     )
 }
 
 fn rules(population: &str, policy: &Policy) -> String {
-    let since = if policy.since.is_empty() {
-        String::new()
-    } else {
-        format!(", en vigueur depuis le {}", policy.since)
-    };
+    let since = since(policy);
     let mut out = format!(
         "## Règles\n\nPolitique « {} »{since}, population « {} ».\n\n\
          - Une cellule qui compte de 1 à {} personnes est masquée.\n\
@@ -241,7 +246,7 @@ fn correlation(population: &str, policy: &Policy, found: &Criteria) -> String {
     let mut out = "## 2. Corrélation\n\nAucune colonne du jeu ne désigne une personne, ni par un nom ni par un identifiant : aucune ne \
          sert de clé vers un autre fichier. "
         .to_owned();
-    if let Some((compared, among)) = found.raw_keys {
+    if let Some((compared, among)) = found.raw_keys.filter(|(compared, _)| *compared > 0) {
         out.push_str(&format!(
             "Sur {} dans les enregistrements comptés, {} parmi les codes publiés. ",
             count(compared, "identifiant de personne", "identifiants de personnes"),

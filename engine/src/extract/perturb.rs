@@ -121,7 +121,8 @@ pub fn cube(
     };
     let exposed = known.iter().filter(few).filter(|i| !rule.allows(i.lower, i.upper)).count() as u64;
     // Wide bounds that no table was seen to reach prove nothing.
-    let unsure = known.iter().filter(few).filter(|i| rule.allows(i.lower, i.upper) && !i.is_exact()).count();
+    let proven = |i: &Interval| i.proves(|low, high| rule.allows(low, high));
+    let unsure = known.iter().filter(few).filter(|i| rule.allows(i.lower, i.upper) && !proven(i)).count();
     let refuse = |what: String| {
         Err(Error::Refused {
             code: "PERTURBATION_REFUSED",

@@ -13,6 +13,27 @@ pub(super) struct Bound {
     pub exact: bool,
 }
 
+/// Least and greatest value of each unknown among the integer tables that were met.
+pub(super) struct Seen(Vec<Option<(i64, i64)>>);
+
+impl Seen {
+    pub(super) fn new(unknowns: usize) -> Self {
+        Seen(vec![None; unknowns])
+    }
+
+    /// Remembers a table; the solver's is whole.
+    fn note(&mut self, solver: &Solver) {
+        for (i, seen) in self.0.iter_mut().enumerate() {
+            let v = solver.value(i).round() as i64;
+            *seen = Some(seen.map_or((v, v), |(low, high)| (low.min(v), high.max(v))));
+        }
+    }
+
+    pub(super) fn of(&self, i: usize) -> Option<(i64, i64)> {
+        self.0.get(i).copied().flatten()
+    }
+}
+
 /// Greatest (`way` 1) or least (-1) value of an unknown; none when nothing is known of it.
 ///
 /// `home` is the last whole table met: from there, what has nothing to do with the unknown stays whole.
@@ -22,10 +43,12 @@ pub(super) fn bound(
     i: usize,
     way: i64,
     limits: &Limits,
+    seen: &mut Seen,
 ) -> Option<Bound> {
     let Outcome::Best(value) = solver.extreme(i, way) else { return None };
     let outer = whole(value, way);
     if solver.whole() {
+        seen.note(solver);
         *home = Some(solver.clone());
         return Some(Bound { value: outer, exact: true });
     }
@@ -38,7 +61,7 @@ pub(super) fn bound(
     }
     let mut nodes = limits.nodes;
     let mut best: Option<i64> = None;
-    let complete = search(from, i, way, &mut nodes, &mut best);
+    let complete = search(from, i, way, &mut nodes, &mut best, seen);
     match best {
         Some(b) if complete || b == outer => Some(Bound { value: b, exact: true }),
         _ => Some(Bound { value: outer, exact: false }),
@@ -51,7 +74,14 @@ fn whole(value: f64, way: i64) -> i64 {
 }
 
 /// Branches on the first fraction; true when everything was looked at.
-fn search(mut solver: Solver, i: usize, way: i64, nodes: &mut usize, best: &mut Option<i64>) -> bool {
+fn search(
+    mut solver: Solver,
+    i: usize,
+    way: i64,
+    nodes: &mut usize,
+    best: &mut Option<i64>,
+    seen: &mut Seen,
+) -> bool {
     if *nodes == 0 {
         return false;
     }
@@ -70,6 +100,7 @@ fn search(mut solver: Solver, i: usize, way: i64, nodes: &mut usize, best: &mut 
         if !solver.whole() {
             return false;
         }
+        seen.note(&solver);
         *best = Some(outer);
         return true;
     };
@@ -77,6 +108,6 @@ fn search(mut solver: Solver, i: usize, way: i64, nodes: &mut usize, best: &mut 
     let mut under = solver.clone();
     under.restrict(at, lower, fraction.floor());
     solver.restrict(at, fraction.ceil(), upper);
-    let first = search(under, i, way, nodes, best);
-    search(solver, i, way, nodes, best) && first
+    let first = search(under, i, way, nodes, best, seen);
+    search(solver, i, way, nodes, best, seen) && first
 }

@@ -56,12 +56,21 @@ pub struct Interval {
     pub lower_exact: bool,
     /// Some integer table has `upper`.
     pub upper_exact: bool,
+    /// Least and greatest value among the integer tables that were met: the doubt that is proven.
+    pub seen: Option<(i64, i64)>,
 }
 
 impl Interval {
     /// The figure is no secret.
     pub fn is_pinned(&self) -> bool {
         self.upper == Some(self.lower)
+    }
+
+    /// Whether `doubt` holds for sure: of tables that were met, or where nothing bounds the cell.
+    pub fn proves(&self, doubt: impl Fn(i64, Option<i64>) -> bool) -> bool {
+        // One table alone says what is possible, and not what is in doubt.
+        let seen = self.seen.is_some_and(|(low, high)| low < high && doubt(low, Some(high)));
+        seen || ((self.is_exact() || self.upper.is_none()) && doubt(self.lower, self.upper))
     }
 
     /// Both ends are reached by integer tables.
@@ -127,6 +136,7 @@ fn solve(mut unknowns: Unknowns, wanted: impl Fn(CellId) -> bool, limits: &Limit
     propagate::run(&mut unknowns).ok_or_else(impossible)?;
     let n = unknowns.cells.len();
     let mut exact = vec![(false, false); n];
+    let mut seen = vec![None; n];
     for i in 0..n {
         if unknowns.lower.at(i) == unknowns.upper.at(i) {
             exact.put(i, (true, true));
@@ -141,13 +151,14 @@ fn solve(mut unknowns: Unknowns, wanted: impl Fn(CellId) -> bool, limits: &Limit
             return Err(impossible());
         }
         let mut home = None;
+        let mut tables = integer::Seen::new(part.unknowns.len());
         for (at, i) in part.unknowns.iter().enumerate() {
             let i = *i as usize;
             if !wanted(unknowns.cells.at(i)) {
                 continue;
             }
-            let low = integer::bound(&mut solver, &mut home, at, -1, limits);
-            let high = integer::bound(&mut solver, &mut home, at, 1, limits);
+            let low = integer::bound(&mut solver, &mut home, at, -1, limits, &mut tables);
+            let high = integer::bound(&mut solver, &mut home, at, 1, limits, &mut tables);
             if let Some(b) = low {
                 unknowns.lower.change(i, |v| v.max(b.value));
             }
@@ -155,6 +166,9 @@ fn solve(mut unknowns: Unknowns, wanted: impl Fn(CellId) -> bool, limits: &Limit
                 unknowns.upper.change(i, |v| v.min(b.value));
             }
             exact.put(i, (low.is_some_and(|b| b.exact), high.is_some_and(|b| b.exact)));
+        }
+        for (at, i) in part.unknowns.iter().enumerate() {
+            seen.put(*i as usize, tables.of(at));
         }
     }
     let intervals = (0..n).map(|i| {
@@ -166,6 +180,7 @@ fn solve(mut unknowns: Unknowns, wanted: impl Fn(CellId) -> bool, limits: &Limit
             upper: (upper < FREE).then_some(upper),
             lower_exact,
             upper_exact: upper_exact || upper >= FREE,
+            seen: seen.at(i),
         }
     });
     Ok(intervals.filter(|x| wanted(x.cell)).collect())

@@ -270,7 +270,7 @@ fn a_code_keeps_its_name_across_zonings() {
 fn mef_says_level() -> Implied {
     let map = [("m00", "n00"), ("m01", "n00"), ("m02", "n01"), ("m03", "n01")];
     let map = map.iter().map(|(f, c)| ((*f).to_owned(), [(*c).to_owned()].into())).collect();
-    Implied { fine: "m".into(), coarse: "n".into(), map }
+    Implied::new("m", "n", map)
 }
 
 fn crossed(name: &str, codes: usize, values: &[u32]) -> Tables {
@@ -318,10 +318,10 @@ fn a_code_found_with_several_is_spread_over_them_and_no_others() {
     let p = policy(Zeros::Published);
     let by_level = crossed("n", 3, &[22, 27, 36, 45, 9, 9]);
     let by_mef = crossed("m", 6, &[3, 12, 9, 8, 18, 25, 12, 15, 16, 12, 9, 9]);
-    let mut implied = mef_says_level();
-    implied.map.insert("m05".into(), ["n02".to_owned()].into());
-    implied.map.insert("m04".into(), ["n00".to_owned(), "n01".to_owned()].into());
-    let known = [implied];
+    let mut map = mef_says_level().map;
+    map.insert("m05".into(), ["n02".to_owned()].into());
+    map.insert("m04".into(), ["n00".to_owned(), "n01".to_owned()].into());
+    let known = [Implied::new("m", "n", map)];
     let earlier = printed(&candidate("niveaux", OCTOBER, &by_level), &p);
     let of = Candidate { implied: &known, ..candidate("mef", OCTOBER, &by_mef) };
     let release = printed(&of, &p);
@@ -339,7 +339,7 @@ fn a_cell_of_the_same_persons_keeps_its_mask_under_another_name() {
     let by_mef = crossed("m", 2, &[12, 20, 30, 40]);
     let map = [("m00", "n00"), ("m01", "n01")];
     let map = map.iter().map(|(f, c)| ((*f).to_owned(), [(*c).to_owned()].into())).collect();
-    let known = [Implied { fine: "m".into(), coarse: "n".into(), map }];
+    let known = [Implied::new("m", "n", map)];
     let hidden = ["n=n00, s=s00", "n=n00, s=s01", "n=n01, s=s00", "n=n01, s=s01"];
     let earlier = masking(&candidate("niveaux", OCTOBER, &by_level), &hidden, &p);
     let of = Candidate { implied: &known, ..candidate("mef", OCTOBER, &by_mef) };
