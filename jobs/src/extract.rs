@@ -112,10 +112,11 @@ fn produce(
         return Err(Error::Usage(format!("« {} » n'est pas vide : donnez un autre dossier", out.display())));
     }
     let store = Store::open(&config.store)?;
-    let built = extract::build(&store, dataset, date, &date.to_string(), out).inspect_err(|_| {
-        // What is refused is not left where someone may take it.
-        let _ = std::fs::remove_dir_all(out);
-    })?;
+    let built =
+        extract::build(&store, dataset, date, &date.to_string(), out, &mut Vec::new()).inspect_err(|_| {
+            // What is refused is not left where someone may take it.
+            let _ = std::fs::remove_dir_all(out);
+        })?;
     let (cells, masked) = built.cells;
     shown.document(&json!({"dataset": name, "date": date.to_string(), "out": out.display().to_string(), "cells": cells, "masked": masked, "data_sha256": built.data_digest}));
     shown.say(&format!(

@@ -223,6 +223,7 @@ mod tests {
             state: "2026-01-01".into(),
             persons: true,
             implied: std::sync::Arc::default(),
+            chosen: std::sync::Arc::default(),
             keys: keys.to_vec(),
             published,
         }

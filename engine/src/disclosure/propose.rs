@@ -3,7 +3,7 @@
 use super::audit::Limits;
 use super::joint::{Proof, review};
 use super::policy::{Policy, Requirement};
-use super::release::{Finding, Implied, Key, Release, cells_by_key, imposed, masked_cells};
+use super::release::{Chosen, Finding, Implied, Key, Reason, Release, imposed, masked_cells};
 use super::slots::Slots;
 use super::suppress::{Imposed, Suppression, suppress};
 use super::system::{CellId, Incidence};
@@ -32,14 +32,26 @@ pub struct Candidate<'a> {
     pub tables: &'a Tables,
     /// What readers know of its levels and of earlier ones.
     pub implied: &'a [Implied],
+    /// Which rows it counts.
+    pub chosen: &'a [Chosen],
 }
 
 impl Candidate<'_> {
+    /// Names of its cells, by number.
+    pub fn keys(&self) -> Vec<Key> {
+        let named = |cell| {
+            let mut key = self.tables.key(cell);
+            self.chosen.iter().for_each(|c| c.name(&mut key));
+            key
+        };
+        (0..self.tables.cells.len() as CellId).map(named).collect()
+    }
+
     /// What readers see of it.
     pub fn release(&self, masked: &[bool], policy: &Policy) -> Release {
         let floor = policy.floor(self.tables);
         let release = Release::of(self.name, self.population, self.state, self.tables, masked, floor);
-        Release { implied: self.implied.into(), ..release }
+        Release { keys: self.keys(), implied: self.implied.into(), chosen: self.chosen.into(), ..release }
     }
 }
 
@@ -96,10 +108,11 @@ pub fn propose(
     policy: &Policy,
     earlier: &[Release],
     limits: &Limits,
+    proofs: &[Proof<'_>],
 ) -> Result<Vec<Proposal>> {
     let mut found = Vec::new();
     let mut attempt = |remedy: Remedy, candidate: &Candidate| -> Result<bool> {
-        let Some(suppression) = settle(candidate, policy, earlier, limits)? else { return Ok(false) };
+        let Some(suppression) = settle(candidate, policy, earlier, limits, proofs)? else { return Ok(false) };
         let masked = masked_cells(candidate.tables, &suppression.masked);
         let shown = candidate.tables.cells.iter().filter(|c| c.published).count() - masked;
         found.push(Proposal { remedy, tables: candidate.tables.clone(), suppression, shown, masked });
@@ -117,27 +130,35 @@ pub fn propose(
     Ok(found)
 }
 
-/// Masks, reviews and masks what is still exposed, until nothing is. None when that leads nowhere.
+/// Masks, reviews and masks what is still exposed, until nothing is; `proofs` are those of earlier releases. None when
+/// that leads nowhere.
 pub fn settle(
     candidate: &Candidate,
     policy: &Policy,
     earlier: &[Release],
     limits: &Limits,
+    proofs: &[Proof<'_>],
 ) -> Result<Option<Suppression>> {
     let tables = candidate.tables;
     let rule = policy.uniform().of(tables.counts);
+    let keys = candidate.keys();
+    let truth: Vec<i64> = tables.cells.iter().map(|c| c.value).collect();
     let mut asked =
-        imposed(tables, candidate.population, candidate.state, policy, earlier, candidate.implied);
+        imposed(tables, &keys, candidate.population, candidate.state, policy, earlier, candidate.implied);
     for _ in 0..ROUNDS {
         let suppression = suppress(tables, policy, &asked)?;
         if !suppression.unprotected.is_empty() {
             return Ok(None);
         }
         let release = candidate.release(&suppression.masked, policy);
-        let proof = Proof { state: candidate.state, tables, suppression: &suppression };
-        let findings = review(&release, earlier, rule, limits, Some(&proof))?;
+        let own = Proof { state: candidate.state, keys: &keys, truth: &truth, suppression: &suppression };
+        let proofs: Vec<Proof<'_>> = proofs.iter().copied().chain([own]).collect();
+        let findings = review(&release, earlier, rule, limits, &proofs)?;
         if findings.is_empty() {
             return Ok(Some(suppression));
+        }
+        if findings.iter().any(|f| f.reason == Reason::Contradiction) {
+            return Ok(None);
         }
         let more = around(candidate, &suppression.masked, &asked, &findings);
         if more.is_empty() {
@@ -156,7 +177,7 @@ pub fn settle(
 /// else some of those that add up with it; of a cell of another release, those that say the same persons.
 fn around(candidate: &Candidate, masked: &[bool], asked: &Imposed, findings: &[Finding]) -> BTreeSet<CellId> {
     let tables = candidate.tables;
-    let numbers = cells_by_key(tables);
+    let numbers: HashMap<Key, CellId, FixedState> = candidate.keys().into_iter().zip(0..).collect();
     let incidence = Incidence::of(tables.cells.len(), &tables.relations);
     let printed = |c: CellId| {
         tables.cells.get(c as usize).is_some_and(|x| x.published)

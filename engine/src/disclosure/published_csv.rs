@@ -10,6 +10,7 @@ use super::policy::Uniform;
 use super::release::{Key, Release};
 use super::slots::Slots;
 use super::system::{CellId, Known, Published, Relation};
+use super::table::UNDER;
 use crate::contract::fault_at;
 use crate::domain::Digest;
 use crate::error::{ConfigFault, Error, IoContext as _, Result};
@@ -174,6 +175,7 @@ impl PublishedTable {
             state: state.to_owned(),
             persons: found.persons,
             implied: Arc::default(),
+            chosen: Arc::default(),
             keys: self.keys.clone(),
             published: found.published.clone(),
         })
@@ -564,38 +566,40 @@ impl<'a> Rows<'a> {
         layout.chains.iter().map(|chain| chain.iter().filter(fine).count()).collect()
     }
 
-    /// Names of the cells: the finest code of each hierarchy, with those above it where it comes under
-    /// several (a week under two months).
+    /// Names of the cells: the finest code of each hierarchy, after those above it where it comes under
+    /// several (two communes of one name).
     fn keys(&self, layout: &Layout) -> Vec<Key> {
         let dimension = |c: usize| layout.dimension.at(c).unwrap_or(usize::MAX);
-        let mut above: BTreeMap<(usize, u32), u32> = BTreeMap::new();
+        // Codes that come under several paths.
+        let mut paths: HashMap<(usize, u32), Vec<u32>, FixedState> = HashMap::default();
         let mut several: BTreeSet<(usize, u32)> = BTreeSet::new();
-        for (row, pair) in self
-            .rows
-            .iter()
-            .flat_map(|r| layout.chains.iter().flat_map(|c| c.windows(2)).map(move |p| (r, p)))
-        {
-            let [coarse, fine] = pair else { continue };
-            let (coarse, fine) = (row.at(dimension(*coarse)), (*fine, row.at(dimension(*fine))));
-            if fine.1 != ALL && *above.entry(fine).or_insert(coarse) != coarse {
-                several.insert(fine);
+        for row in &self.rows {
+            for chain in &layout.chains {
+                let codes: Vec<u32> = chain.iter().map(|c| row.at(dimension(*c))).collect();
+                for (depth, (column, code)) in chain.iter().zip(&codes).enumerate().skip(1) {
+                    let above = codes.get(..depth).unwrap_or_default();
+                    if *code == ALL {
+                        break;
+                    }
+                    if paths.entry((*column, *code)).or_insert_with(|| above.to_vec()) != above {
+                        several.insert((*column, *code));
+                    }
+                }
             }
         }
         let named = |row: &Vec<u32>| {
             let mut key = Key::new();
             for chain in &layout.chains {
-                for column in chain.iter().rev() {
+                let filled = chain.iter().take_while(|c| row.at(dimension(**c)) != ALL);
+                let mut name: Option<(String, String)> = None;
+                for column in filled {
                     let number = row.at(dimension(*column));
-                    if number == ALL {
-                        continue;
-                    }
                     let code = self.codes.get(dimension(*column)).and_then(|c| c.get(number as usize));
-                    let level = layout.names.get(*column);
-                    key.extend(level.cloned().zip(code.cloned()));
-                    if !several.contains(&(*column, number)) {
-                        break;
-                    }
+                    let (Some(level), Some(code)) = (layout.names.get(*column), code) else { continue };
+                    let above = name.take().filter(|_| several.contains(&(*column, number)));
+                    name = Some((level.clone(), under(above.map(|(_, c)| c), code)));
                 }
+                key.extend(name);
             }
             key.sort_unstable();
             key
@@ -653,6 +657,11 @@ impl<'a> Rows<'a> {
         relations.sort_by(|a, b| (a.parent, &a.children).cmp(&(b.parent, &b.children)));
         Ok(relations)
     }
+}
+
+/// A code, after the one above it where it comes under several.
+pub fn under(above: Option<String>, code: &str) -> String {
+    above.map_or_else(|| code.to_owned(), |above| format!("{above}{UNDER}{code}"))
 }
 
 /// A whole figure; a decimal in hundredths.

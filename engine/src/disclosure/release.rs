@@ -9,7 +9,7 @@ use super::policy::{Policy, Requirement, Uniform};
 use super::slots::Slots;
 use super::suppress::Imposed;
 use super::system::{CellId, Known, Published};
-use super::table::Tables;
+use super::table::{Tables, UNDER};
 use foldhash::fast::FixedState;
 use hashbrown::HashMap;
 use serde::Serialize;
@@ -21,7 +21,7 @@ pub type Key = Vec<(String, String)>;
 
 /// Name of a cell for people: `uai=0350122T, sexe=F`; `total` when nothing is crossed.
 pub fn label(key: &[(String, String)]) -> String {
-    let parts: Vec<String> = key.iter().map(|(d, c)| format!("{d}={c}")).collect();
+    let parts: Vec<String> = key.iter().map(|(d, c)| format!("{d}={}", c.replace(UNDER, " / "))).collect();
     if parts.is_empty() { "total".into() } else { parts.join(", ") }
 }
 
@@ -34,9 +34,10 @@ pub struct Release {
     /// Who is counted. Only releases of one population are joined: an annual count that must not be
     /// subtracted from the year before (the cohorts have moved up) is another population.
     pub population: String,
-    /// State of the population: the reference date of the figures, `YYYY-MM-DD`, then what filters chose. Other
-    /// rows of the same persons are another state: readers subtract them too.
+    /// State of the population: the reference date of the figures, `YYYY-MM-DD`.
     pub state: String,
+    /// Which rows are counted, where not all are: their codes are in every key.
+    pub chosen: Arc<[Chosen]>,
     /// Figures count persons; those that do not are amounts.
     pub persons: bool,
     /// What readers know of the levels besides.
@@ -45,6 +46,48 @@ pub struct Release {
     pub keys: Vec<Key>,
     /// Figures and additions.
     pub published: Published,
+}
+
+/// A choice of rows.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Chosen {
+    /// Level that is [`CHOSEN`] in the names of the cells: of those chosen together.
+    pub flag: String,
+    /// Level of the column it looks at, where there is one.
+    pub level: Option<String>,
+    /// Codes that are chosen, or left out.
+    pub codes: BTreeSet<String>,
+    /// They are left out.
+    pub out: bool,
+}
+
+/// Code of the rows that a choice takes; others have [`LEFT`].
+pub const CHOSEN: &str = "oui";
+/// Code of the rows that a choice leaves.
+pub const LEFT: &str = "non";
+
+impl Chosen {
+    /// Whether the persons of a cell are all among those chosen.
+    pub fn takes(&self, key: &Key) -> bool {
+        let code = |level: &String| key.iter().find(|(l, _)| l == level).map(|(_, c)| c);
+        match self.level.as_ref().and_then(code) {
+            Some(own) => self.codes.contains(own) != self.out,
+            None => code(&self.flag).is_some_and(|c| c == CHOSEN),
+        }
+    }
+
+    /// Whether a crossing holds only those chosen.
+    pub fn narrows(&self, crossing: &[String]) -> bool {
+        crossing.iter().any(|l| *l == self.flag || Some(l) == self.level.as_ref())
+    }
+
+    /// Names the cells of what is chosen: by the code of its column, else by the choice.
+    pub fn name(&self, key: &mut Key) {
+        if !key.iter().any(|(l, _)| Some(l) == self.level.as_ref()) {
+            key.push((self.flag.clone(), CHOSEN.to_owned()));
+            key.sort_unstable();
+        }
+    }
 }
 
 /// A level that says another: whoever knows the MEF of a pupil knows his level.
@@ -148,6 +191,7 @@ impl Release {
             state: state.to_owned(),
             persons: tables.counts,
             implied: Arc::default(),
+            chosen: Arc::default(),
             keys: (0..tables.cells.len() as CellId).map(|c| tables.key(c)).collect(),
             published: tables.published(masked, floor),
         }
@@ -217,6 +261,7 @@ pub(super) fn plain_findings(candidate: &Release, earlier: &Release, rule: Unifo
 /// protected with the candidate when `tables` holds them too, as linked tables.
 pub fn imposed(
     tables: &Tables,
+    keys: &[Key],
     population: &str,
     state: &str,
     policy: &Policy,
@@ -227,13 +272,17 @@ pub fn imposed(
     let floor = policy.floor(tables);
     let width = i64::from(policy.width);
     let mut out = Imposed::default();
-    let keys: Vec<Key> = (0..tables.cells.len() as CellId).map(|c| tables.key(c)).collect();
     for release in earlier.iter().filter(|r| r.population == population) {
-        let before = release.index();
-        for ((cell, c), key) in (0_u32..).zip(&tables.cells).zip(&keys).filter(|((_, c), _)| c.published) {
+        let (before, crossings) = (release.index(), release.crossings());
+        for ((cell, c), key) in (0_u32..).zip(&tables.cells).zip(keys).filter(|((_, c), _)| c.published) {
             let named = |key: &Key| before.get(key).and_then(|o| release.published.cells.get(*o as usize));
             let other = || implied.iter().find_map(|i| named(&i.other_name(key)?));
-            match named(key).or_else(other) {
+            // What it leaves out of a crossing that it lists is nil.
+            let left = || {
+                let here = crossings.contains(&levels(key)) && release.chosen.iter().all(|c| c.takes(key));
+                here.then_some(&Known::Value(0))
+            };
+            match named(key).or_else(other).or_else(left) {
                 // Its doubt is evened out later.
                 Some(Known::Masked { .. }) => drop(out.kept.insert(cell)),
                 Some(Known::Value(_)) if release.state == state => drop(out.fixed.insert(cell)),

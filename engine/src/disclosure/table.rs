@@ -215,12 +215,9 @@ pub struct Tables {
     /// The tables.
     pub tables: Vec<Table>,
     names: Vec<(String, Vec<String>)>,
-    /// Coarser level of each level.
-    coarser: BTreeMap<String, String>,
 }
 
-/// Between a code and the one above it, in the name of a node whose code comes under several (two communes of one
-/// name).
+/// Between a code and the one above it, in the name of a code that comes under several (two communes of one name).
 pub const UNDER: char = '\u{1f}';
 /// After a code, once for each level above its own: codes of two levels may be the same.
 pub const LEVEL: char = '\u{1e}';
@@ -287,8 +284,6 @@ impl Tables {
                 names.entry(d.level(node).to_owned()).or_default().insert(code.clone());
             }
         }
-        let levels = specs.iter().flat_map(|s| &s.dimensions).flat_map(|d| d.levels.windows(2));
-        let coarser = levels.filter_map(|w| Some((w.get(1)?.clone(), w.first()?.clone()))).collect();
         let names: Vec<(String, Vec<String>)> =
             names.into_iter().map(|(n, c)| (n, c.into_iter().collect())).collect();
         let built: Vec<(Spec, Crossings)> = specs
@@ -356,7 +351,7 @@ impl Tables {
             relations.into_iter().map(|(parent, children)| Relation { parent, children }).collect();
         drop(numbers);
         let cells = all.into_values().collect();
-        Ok(Tables { counts, cells, relations, tables, names, coarser })
+        Ok(Tables { counts, cells, relations, tables, names })
     }
 
     /// What readers see when `masked` cells are masked.
@@ -426,33 +421,21 @@ impl Tables {
         seen.iter().filter_map(|n| self.names.get(*n as usize)).map(|(n, _)| n.as_str()).collect()
     }
 
-    /// (level, code) of a cell, totals left out, in the order of levels; a code that comes under several with
-    /// those above it.
+    /// (level, code) of a cell, totals left out, in the order of levels.
     pub fn key(&self, cell: CellId) -> Vec<(String, String)> {
         let key = self.cells.get(cell as usize).map_or(&[][..], |c| c.key.as_slice());
-        let mut out = Vec::with_capacity(key.len());
-        let mut composed = false;
-        for (d, c) in key {
-            let found =
-                self.names.get(*d as usize).and_then(|(name, codes)| Some((name, codes.get(*c as usize)?)));
-            let Some((mut name, code)) = found else { continue };
-            for part in code.rsplit(UNDER) {
-                out.push((name.clone(), part.trim_end_matches(LEVEL).to_owned()));
-                let Some(above) = self.coarser.get(name) else { break };
-                name = above;
-            }
-            composed |= code.contains(UNDER);
-        }
-        if composed {
-            out.sort_unstable();
-        }
-        out
+        key.iter()
+            .filter_map(|(d, c)| {
+                let (name, codes) = self.names.get(*d as usize)?;
+                let code = codes.get(*c as usize)?;
+                Some((name.clone(), code.chars().filter(|c| *c != LEVEL).collect()))
+            })
+            .collect()
     }
 
     /// Name of a cell for people: `uai=0350122T, sexe=F`; `total` when nothing is crossed.
     pub fn label(&self, cell: CellId) -> String {
-        let parts: Vec<String> = self.key(cell).into_iter().map(|(d, c)| format!("{d}={c}")).collect();
-        if parts.is_empty() { "total".into() } else { parts.join(", ") }
+        super::release::label(&self.key(cell))
     }
 }
 

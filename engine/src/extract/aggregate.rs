@@ -82,19 +82,19 @@ fn reduce(
     let measure = &dataset.measure;
     let measured = measure.column.iter().chain(&measure.contributor).chain(&measure.contributors);
     let own: BTreeSet<&str> = own.chain(measured.map(String::as_str)).collect();
-    let Some(mut records) = records(store, dataset, (emitter, year), parts, date, &own, &joins)? else {
+    let Some(mut records) = records(store, dataset, (emitter, year), parts, date, &own, &joins, false)?
+    else {
         return Ok(0);
     };
     // Nobody knows what a missing amount is: its person is not counted beside those of others.
     if let Some(column) = &measure.column {
         records = records.filter(col(column.as_str()).is_not_null());
     }
-    if let Some(d) = dataset.closed.and_then(|at| dataset.dimensions.get(at)) {
+    if let Some((column, end)) = dataset.end(date) {
         // A period that is not over would be published again with a few persons more. Days are text here.
-        let now = date.to_string();
-        let end = lit(first(&now, d.prefix.or(Some(10))).to_owned());
-        let own = col(d.column.as_str()).cast(PolarsType::String);
-        records = records.filter(own.str().slice(lit(0_i64), lit(d.prefix.unwrap_or(10) as u64)).lt(end));
+        let own = col(column.as_str()).cast(PolarsType::String);
+        let length = end.chars().count() as u64;
+        records = records.filter(own.str().slice(lit(0_i64), lit(length)).lt(lit(end)));
     }
     let records = records.collect()?;
     let counted = records.height() as u64;
@@ -122,7 +122,9 @@ fn reduce(
 }
 
 /// The records of one sender and school year that a dataset counts, once each: their key, the columns `own`, and
-/// those that `joins` bring. None when there are none.
+/// those that `joins` bring; with `all`, those that it does not count too, and `_joined_N` where the join `N` found
+/// something. None when there are none.
+#[expect(clippy::too_many_arguments, reason = "what is read, and how much of it")]
 pub(super) fn records(
     store: &Store,
     dataset: &Dataset,
@@ -131,6 +133,7 @@ pub(super) fn records(
     date: NaiveDate,
     own: &BTreeSet<&str>,
     joins: &[Join],
+    all: bool,
 ) -> Result<Option<LazyFrame>> {
     let mut columns: BTreeSet<&str> = dataset.key.iter().map(String::as_str).collect();
     columns.extend(own);
@@ -144,18 +147,18 @@ pub(super) fn records(
     let others: Vec<Expr> =
         columns.iter().filter(|c| !dataset.key.iter().any(|k| k == *c)).map(|c| col(*c).last()).collect();
     let mut records = frame.lazy().group_by_stable(keys).agg(others);
-    for (column, values) in &dataset.exclude {
+    for (column, values) in dataset.exclude.iter().filter(|_| !all) {
         for value in values {
             let text = col(column.as_str()).cast(PolarsType::String);
             records = records.filter(text.neq_missing(lit(value.as_str())));
         }
     }
-    for (column, values) in &dataset.only {
+    for (column, values) in dataset.only.iter().filter(|_| !all) {
         let text = || col(column.as_str()).cast(PolarsType::String);
         let any = values.iter().map(|v| text().eq_missing(lit(v.as_str()))).reduce(Expr::or);
         records = records.filter(any.unwrap_or(lit(false)));
     }
-    for join in joins {
+    for (number, join) in joins.iter().enumerate() {
         let other = store.ledger.snapshots(&join.table)?;
         let same_sender = other.iter().any(|s| s.emitter == emitter);
         let same_year: Vec<Snapshot> = other
@@ -167,13 +170,14 @@ pub(super) fn records(
         columns.push(&join.right);
         let Some(right) = load(store, &parts, &columns)? else { return Ok(None) };
         // One line per joined key: a school delivered twice must not count its pupils twice.
-        let brought: Vec<Expr> = join.columns.iter().map(|c| col(c.as_str()).last()).collect();
+        let mut brought: Vec<Expr> = join.columns.iter().map(|c| col(c.as_str()).last()).collect();
+        brought.extend(all.then(|| len().gt(lit(0_u32)).alias(format!("_joined_{number}"))));
         let right = right.lazy().group_by_stable([col(join.right.as_str())]).agg(brought);
         records = records.join(
             right,
             [col(join.left.as_str())],
             [col(join.right.as_str())],
-            JoinArgs::new(JoinType::Inner),
+            JoinArgs::new(if all { JoinType::Left } else { JoinType::Inner }),
         );
     }
     Ok(Some(records))

@@ -1,11 +1,12 @@
 //! What was published before of the same persons, as its files say it: files that the ledger pins.
 
 use super::dataset::Dataset;
-use super::levels::{self, Origin};
+use super::levels::{Condition, Origin, Rows};
 use super::perturb;
 use crate::disclosure::policy::Uniform;
 use crate::disclosure::published_csv::{self, PublishedTable};
 use crate::disclosure::release::{Key, Release};
+use crate::disclosure::table::UNDER;
 use crate::error::{Error, IoContext, Result};
 use crate::store::{Publication, Store, files};
 use serde::Deserialize;
@@ -23,30 +24,65 @@ pub struct Who {
     pub year: Option<String>,
 }
 
+/// What figures are of, in the candidate's names of levels.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Zoning {
+    /// Levels, and where they come from.
+    pub levels: Vec<(String, Origin)>,
+    /// Conditions on rows.
+    pub conditions: Vec<Condition>,
+}
+
 /// A publication of the same persons.
 pub struct Earlier {
-    /// Its figures, under the candidate's names of levels.
+    /// Its figures.
     pub release: Release,
     /// Doubt that was promised of them.
     pub rule: Uniform,
-    /// Its levels, by the names that `release` gives them.
-    pub levels: Vec<(String, Origin)>,
+    /// What they are of.
+    pub zoning: Zoning,
+}
+
+/// Names of levels as a candidate has them: its own, or that of their column. Of another table that is said to hold the same
+/// persons, the published name is all there is.
+pub fn names(
+    candidate: &Dataset,
+    levels: &[(String, Option<Origin>)],
+) -> BTreeMap<String, (String, Option<Origin>)> {
+    let (own, names) = (candidate.origins(), candidate.dimension_names());
+    let foreign = |o: &Origin| o.parts().is_none_or(|(table, ..)| table != candidate.table);
+    let of = |(name, origin): &(String, Option<Origin>)| {
+        let renamed = match origin {
+            Some(o) if foreign(o) => name.clone(),
+            Some(o) => {
+                let same = own.iter().position(|mine| mine == o).and_then(|i| names.get(i));
+                same.map_or_else(|| o.name(), |n| (*n).to_owned())
+            }
+            None => name.clone(),
+        };
+        (name.clone(), (renamed, origin.clone()))
+    };
+    levels.iter().map(of).collect()
+}
+
+/// A key under other names of levels.
+pub fn renamed(key: &Key, names: &BTreeMap<String, (String, Option<Origin>)>) -> Key {
+    let level = |(l, c): &(String, String)| (names.get(l).map_or(l, |(n, _)| n).clone(), c.clone());
+    let mut key: Key = key.iter().map(level).collect();
+    key.sort_unstable();
+    key
 }
 
 /// Publications of the same persons that the ledger knows, oldest first.
 ///
 /// # Errors
-/// [`Error::Corrupt`] when one is not what the ledger knows: nothing can be audited against it.
-/// [`Error::Refused`] when it published rows, or changed figures.
+/// [`Error::Refused`] when one is not what the ledger knows (nothing can be audited against it), published rows, or
+/// changed figures.
 pub fn earlier(store: &Store, dataset: &Dataset, who: &Who) -> Result<Vec<Earlier>> {
     let mut found = Vec::new();
     for row in store.ledger.publications()?.into_iter().rev() {
+        let Some(said) = of_same_persons(store, &row, who)? else { continue };
         let folder = store.path(&row.path);
-        pinned(store, &row)?;
-        let said = described(&folder)?;
-        if !said.same_persons(who) {
-            continue;
-        }
         if said.microdata {
             return Err(Error::Refused {
                 code: "MICRODATA_PUBLISHED",
@@ -77,9 +113,9 @@ pub fn earlier(store: &Store, dataset: &Dataset, who: &Who) -> Result<Vec<Earlie
 /// [`Error::Refused`] `AMOUNTS_REPEATED`.
 pub fn amounts_once(store: &Store, who: &Who, digest: &str) -> Result<()> {
     for row in store.ledger.publications()?.into_iter().filter(|p| p.digest != digest) {
+        let Some(found) = of_same_persons(store, &row, who)? else { continue };
         let folder = store.path(&row.path);
-        let found = described(&folder)?;
-        if found.microdata || !found.same_persons(who) {
+        if found.microdata {
             continue;
         }
         if published_csv::read(&folder)?.measures.iter().any(|m| m.amount) {
@@ -104,9 +140,9 @@ pub fn amounts_once(store: &Store, who: &Who, digest: &str) -> Result<()> {
 pub fn changed_alone(store: &Store, dataset: &Dataset, who: &Who, digest: &str) -> Result<()> {
     let series = perturb::series(dataset);
     for row in store.ledger.publications()?.into_iter().filter(|p| p.digest != digest) {
-        let found = described(&store.path(&row.path))?;
+        let Some(found) = of_same_persons(store, &row, who)? else { continue };
         let same_noise = !found.microdata && series.is_some() && found.series == series;
-        if found.same_persons(who) && !same_noise {
+        if !same_noise {
             return Err(Error::Refused {
                 code: "PERTURBED_REPEATED",
                 message: format!(
@@ -128,7 +164,7 @@ pub fn changed_alone(store: &Store, dataset: &Dataset, who: &Who, digest: &str) 
 pub fn alone(store: &Store, dataset: &Dataset, population: &str, digest: &str) -> Result<()> {
     let who = Who { population: population.to_owned(), table: dataset.table.clone(), year: None };
     for row in store.ledger.publications()?.into_iter().filter(|p| p.digest != digest) {
-        if described(&store.path(&row.path))?.same_persons(&who) {
+        if of_same_persons(store, &row, &who)?.is_some() {
             return Err(Error::Refused {
                 code: "MICRODATA_REPEATED",
                 message: format!(
@@ -141,27 +177,62 @@ pub fn alone(store: &Store, dataset: &Dataset, population: &str, digest: &str) -
     Ok(())
 }
 
+/// What a publication says of itself when it is of these persons: the register says so first, and its files are then
+/// looked at whole.
+fn of_same_persons(store: &Store, row: &Publication, who: &Who) -> Result<Option<Described>> {
+    let folder = store.path(&row.path);
+    if let Some(facts) = store.ledger.publication_facts(&row.dataset, &row.version)? {
+        let year = Some(facts.school_year).filter(|y| !y.is_empty());
+        if !who.same(&facts.population, &facts.source_table, year.as_ref()) {
+            return Ok(None);
+        }
+        pinned(store, row)?;
+        return described(&folder).map(Some);
+    }
+    pinned(store, row)?;
+    let found = described(&folder)?;
+    Ok(who.same(&found.population, &found.table, found.year.as_ref()).then_some(found))
+}
+
+impl Who {
+    /// Whether they are those of a table and year, or said to be of the same population.
+    fn same(&self, population: &str, table: &str, year: Option<&String>) -> bool {
+        let apart = matches!((year, &self.year), (Some(a), Some(b)) if a != b);
+        self.population == population || (self.table == table && !apart)
+    }
+}
+
 /// Refuses a package whose files are not those that the ledger knows: `data.csv` by its digest, all by that of
 /// `SHA256SUMS`.
 ///
 /// # Errors
-/// [`Error::Corrupt`].
+/// [`Error::Refused`] `PUBLICATION_CHANGED`.
 pub fn pinned(store: &Store, row: &Publication) -> Result<()> {
     let folder = store.path(&row.path);
-    let refuse =
-        |name: &str| Err(Error::Corrupt(format!("« {}/{name} » n'est plus ce qui a été publié", row.path)));
-    if files::digest(&folder.join("data.csv"))?.to_string() != row.digest {
+    // One package that was touched keeps its population from leaving, and not the night from going on.
+    let refuse = |name: &str| {
+        Err(Error::Refused {
+            code: "PUBLICATION_CHANGED",
+            message: format!(
+                "« {}/{name} » n'est plus ce qui a été publié : rien ne peut être examiné avec",
+                row.path
+            ),
+        })
+    };
+    let data = folder.join("data.csv");
+    if !data.is_file() || files::digest(&data)?.to_string() != row.digest {
         return refuse("data.csv");
     }
     // Versions from before the register have no digest of the whole.
     let Some(facts) = store.ledger.publication_facts(&row.dataset, &row.version)? else { return Ok(()) };
     let path = folder.join("SHA256SUMS");
-    let text = std::fs::read_to_string(&path).at(&path)?;
-    if files::digest(&path)?.to_string() != facts.sums_sha256 {
+    let plain = |path: &Path| path.is_file();
+    if !plain(&path) || files::digest(&path)?.to_string() != facts.sums_sha256 {
         return refuse("SHA256SUMS");
     }
+    let text = std::fs::read_to_string(&path).at(&path)?;
     for (digest, name) in text.lines().filter_map(|l| l.split_once("  ")) {
-        if files::digest(&folder.join(name))?.to_string() != digest {
+        if !plain(&folder.join(name)) || files::digest(&folder.join(name))?.to_string() != digest {
             return refuse(name);
         }
     }
@@ -175,8 +246,8 @@ struct Described {
     population: String,
     #[serde(rename = "cartulaire:state", default)]
     state: String,
-    #[serde(rename = "cartulaire:filter", default)]
-    filter: String,
+    #[serde(rename = "cartulaire:rows", default)]
+    rows: Rows,
     #[serde(rename = "cartulaire:table", default)]
     table: String,
     #[serde(rename = "cartulaire:school_year")]
@@ -189,17 +260,7 @@ struct Described {
     /// What its noise was drawn from.
     #[serde(rename = "cartulaire:series")]
     series: Option<String>,
-    #[serde(rename = "cartulaire:policy")]
-    policy: Option<Promised>,
     resources: Vec<Resource>,
-}
-
-#[derive(Deserialize)]
-struct Promised {
-    threshold: i64,
-    width: i64,
-    #[serde(default)]
-    percent: i64,
 }
 
 #[derive(Deserialize)]
@@ -224,56 +285,36 @@ struct Field {
 }
 
 impl Described {
-    /// Whether it is of the same table and year, or says that it is of the same population.
-    fn same_persons(&self, who: &Who) -> bool {
-        let years = [&self.year, &who.year];
-        let apart = matches!(years, [Some(a), Some(b)] if a != b);
-        self.population == who.population || (self.table == who.table && !apart)
-    }
-
     /// Its measures that say the same as the candidate's, under the candidate's names.
     fn releases(&self, table: &PublishedTable, dataset: &Dataset, who: &Who) -> Vec<Earlier> {
         let fields = || self.resources.iter().filter_map(|r| r.schema.as_ref()).flat_map(|s| &s.fields);
-        let origins = dataset.origins();
-        let own = dataset.dimension_names();
-        let mut names: BTreeMap<&str, String> = BTreeMap::new();
-        let mut levels: Vec<(String, Origin)> = Vec::new();
-        for field in fields() {
-            let Some(source) = &field.source else { continue };
-            let origin = Origin { source: source.clone(), prefix: field.prefix };
-            let same = origins.iter().position(|o| *o == origin).and_then(|i| own.get(i));
-            let name = same.map_or_else(|| origin.name(), |n| (*n).to_owned());
-            if names.insert(&field.name, name.clone()).is_none() {
-                levels.push((name, origin));
-            }
-        }
-        let renamed = |key: &Key| {
-            let level = |(l, c): &(String, String)| (names.get(l.as_str()).unwrap_or(l).clone(), c.clone());
-            let mut key: Key = key.iter().map(level).collect();
-            key.sort_unstable();
-            key
-        };
-        let keys: Vec<Key> = table.keys.iter().map(renamed).collect();
+        let origin = |f: &Field| f.source.clone().map(|source| Origin { source, prefix: f.prefix });
+        let all: Vec<(String, Option<Origin>)> = fields().map(|f| (f.name.clone(), origin(f))).collect();
+        let names = names(dataset, &all);
+        let keys: Vec<Key> = table.keys.iter().map(|k| renamed(k, &names)).collect();
+        let mut levels: Vec<(String, Origin)> =
+            names.into_values().filter_map(|(name, origin)| Some((name, origin?))).collect();
+        levels.sort();
+        levels.dedup();
+        let zoning = Zoning { levels, conditions: self.rows.conditions(&self.table) };
         let summed = dataset.summed();
         let same = |m: &&published_csv::Measure| {
             let column = fields().find(|f| f.name == m.name).and_then(|f| f.column.as_ref());
             let counts = dataset.measure.counts_persons();
-            m.additive && if counts { m.persons } else { m.amount && column == summed.as_ref() }
+            m.additive && if counts { m.persons } else { column == summed.as_ref() }
         };
-        let rule = self.policy.as_ref().map_or(Uniform { threshold: 2, width: 1, percent: 0 }, |p| Uniform {
-            threshold: p.threshold,
-            width: p.width,
-            percent: p.percent,
-        });
-        let state = levels::state(&self.state, &self.filter);
+        // A table that protects nobody promises nothing.
+        let rule = table.promised.unwrap_or(Uniform { threshold: 2, width: 1, percent: 0 });
         table
             .measures
             .iter()
             .filter(same)
             .filter_map(|m| {
-                let release = table.release(&m.name, &who.population, &state)?;
-                let release = Release { keys: keys.clone(), ..release };
-                Some(Earlier { release, rule, levels: levels.clone() })
+                let release = table.release(&m.name, &who.population, &self.state)?;
+                // Of a sum that several datasets make, the candidate's rule is that of all.
+                let persons = dataset.measure.counts_persons();
+                let release = Release { keys: keys.clone(), persons, ..release };
+                Some(Earlier { release, rule, zoning: zoning.clone() })
             })
             .collect()
     }
@@ -285,53 +326,31 @@ fn described(folder: &Path) -> Result<Described> {
     serde_json::from_str(&text).map_err(|e| Error::Corrupt(format!("{} : {e}", path.display())))
 }
 
-/// Levels that releases have and the candidate has not, once each.
-pub fn other_levels(dataset: &Dataset, earlier: &[Earlier]) -> Vec<(String, Origin)> {
-    let own = dataset.origins();
-    let all: BTreeSet<(String, Origin)> = earlier.iter().flat_map(|e| e.levels.iter().cloned()).collect();
-    all.into_iter().filter(|(_, origin)| !own.contains(origin)).collect()
-}
-
-/// Codes by level.
-type Codes = BTreeSet<(String, String)>;
-
 /// Refuses a candidate in which a code comes under several others where an earlier release had it under one, or
 /// the contrary: the same persons would have two names, and masks would not be kept.
 ///
 /// # Errors
 /// [`Error::Refused`] `HIERARCHY_CHANGED`.
 pub fn same_names(dataset: &Dataset, own: &[Key], earlier: &[Earlier]) -> Result<()> {
-    let names = dataset.dimension_names();
-    let pairs: Vec<(&str, &str)> = dataset
-        .chains()
-        .iter()
-        .flat_map(|c| c.windows(2).map(<[usize]>::to_vec).collect::<Vec<_>>())
-        .filter_map(|w| Some((*names.get(*w.first()?)?, *names.get(*w.get(1)?)?)))
-        .collect();
-    // Codes of fine levels, named with the level above or alone.
+    let fine: BTreeSet<&str> =
+        dataset.dimensions.iter().filter(|d| d.coarser.is_some()).map(|d| d.name.as_str()).collect();
+    // Codes of fine levels, by whether they are named after the one above.
     let forms = |keys: &[Key]| {
-        let (mut under, mut alone): (Codes, Codes) = Default::default();
-        for key in keys {
-            for (coarse, fine) in &pairs {
-                let Some(pair) = key.iter().find(|(l, _)| l == fine) else { continue };
-                let with = key.iter().any(|(l, _)| l == coarse);
-                if with {
-                    under.insert(pair.clone())
-                } else {
-                    alone.insert(pair.clone())
-                };
-            }
+        let mut found: BTreeMap<(String, String), BTreeSet<bool>> = BTreeMap::new();
+        for (level, code) in keys.iter().flatten().filter(|(l, _)| fine.contains(l.as_str())) {
+            let plain = code.rsplit(UNDER).next().unwrap_or(code).to_owned();
+            found.entry((level.clone(), plain)).or_default().insert(code.contains(UNDER));
         }
-        (under, alone)
+        found
     };
-    if pairs.is_empty() || earlier.is_empty() {
+    if fine.is_empty() {
         return Ok(());
     }
-    let (under, alone) = forms(own);
+    let now = forms(own);
     for other in earlier {
-        let (before_under, before_alone) = forms(&other.release.keys);
-        let turned = under.intersection(&before_alone).chain(alone.intersection(&before_under)).next();
-        if let Some((level, code)) = turned {
+        let turned =
+            forms(&other.release.keys).into_iter().find(|(k, form)| now.get(k).is_some_and(|n| n != form));
+        if let Some(((level, code), _)) = turned {
             return Err(Error::Refused {
                 code: "HIERARCHY_CHANGED",
                 message: format!(

@@ -2,13 +2,15 @@
 //! same column of the same table speak of the same cells, whatever their names.
 
 use super::dataset::{Dataset, Dimension, Join};
+use crate::disclosure::release::Chosen;
+use chrono::{Days, NaiveDate};
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// Where the codes of a dimension come from.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct Origin {
-    /// `table.column`, or `left=table.right:column` for a column found by an equality.
+    /// `table.column`, or `table.left=other.right:column` for a column found by an equality.
     pub source: String,
     /// First characters that are the code; all when none.
     pub prefix: Option<usize>,
@@ -19,10 +21,15 @@ impl Origin {
     pub fn of(table: &str, join: Option<&Join>, dimension: &Dimension) -> Self {
         let column = &dimension.column;
         let source = match join.filter(|j| j.columns.contains(column)) {
-            Some(j) => format!("{}={}.{}:{column}", j.left, j.table, j.right),
+            Some(j) => format!("{table}.{}={}.{}:{column}", j.left, j.table, j.right),
             None => format!("{table}.{column}"),
         };
         Origin { source, prefix: dimension.prefix }
+    }
+
+    /// A column of the table counted.
+    pub fn own(table: &str, column: &str) -> Self {
+        Origin { source: format!("{table}.{column}"), prefix: None }
     }
 
     /// Its name among all levels.
@@ -33,28 +40,21 @@ impl Origin {
         }
     }
 
-    /// The join that brings it and its column; only the column when it is the table's own.
-    pub fn parts(&self) -> (Option<Join>, String) {
-        let own = || (None, self.source.rsplit('.').next().unwrap_or_default().to_owned());
-        let Some((left, rest)) = self.source.split_once('=') else { return own() };
-        let Some(((table, right), column)) =
-            rest.split_once(':').and_then(|(t, c)| Some((t.rsplit_once('.')?, c)))
-        else {
-            return own();
-        };
+    /// The table counted, the join that brings the column when it is another's, and the column.
+    pub fn parts(&self) -> Option<(String, Option<Join>, String)> {
+        let (own, brought) =
+            self.source.split_once('=').map_or((self.source.as_str(), None), |(o, b)| (o, Some(b)));
+        let (table, column) = own.split_once('.')?;
+        let Some(brought) = brought else { return Some((table.to_owned(), None, column.to_owned())) };
+        let (other, brought) = brought.split_once(':')?;
+        let (other, right) = other.split_once('.')?;
         let join = Join {
-            table: table.to_owned(),
-            left: left.to_owned(),
+            table: other.to_owned(),
+            left: column.to_owned(),
             right: right.to_owned(),
-            columns: vec![column.to_owned()],
+            columns: vec![brought.to_owned()],
         };
-        (Some(join), column.to_owned())
-    }
-
-    /// Whether this one is the beginning of the other: its code says this one's.
-    pub fn begins(&self, other: &Origin) -> bool {
-        self.source == other.source
-            && self.prefix.is_some_and(|own| other.prefix.is_none_or(|whole| own < whole))
+        Some((table.to_owned(), Some(join), brought.to_owned()))
     }
 }
 
@@ -64,26 +64,100 @@ pub fn first(code: &str, characters: Option<usize>) -> &str {
     code.get(..end).unwrap_or(code)
 }
 
-/// Which rows of the table are counted, in a form of its own: another choice of rows is another state.
-pub fn filter(
-    exclude: &BTreeMap<String, Vec<String>>,
-    only: &BTreeMap<String, Vec<String>>,
-    join: Option<&Join>,
-) -> String {
-    let sorted = |values: &Vec<String>| {
-        let values: BTreeSet<&str> = values.iter().map(String::as_str).collect();
-        values.into_iter().collect::<Vec<_>>().join("|")
-    };
-    let kept = only.iter().map(|(c, v)| format!("{c}={}", sorted(v)));
-    let left = exclude.iter().map(|(c, v)| format!("{c}!={}", sorted(v)));
-    // Rows whose join finds nothing are not counted.
-    let joined = join.iter().map(|j| format!("{} in {}.{}", j.left, j.table, j.right));
-    kept.chain(left).chain(joined).collect::<Vec<_>>().join(" & ")
+/// Which rows of the table are counted.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Rows {
+    /// Those with these values: column → values.
+    pub only: BTreeMap<String, BTreeSet<String>>,
+    /// Not those with these.
+    pub exclude: BTreeMap<String, BTreeSet<String>>,
+    /// Those before this: a column, and what its first characters are under.
+    pub before: Option<(String, String)>,
+    /// Those that have a value.
+    pub present: Option<String>,
+    /// Those whose join finds something: left column, other table, its column.
+    pub joined: Option<(String, String, String)>,
 }
 
-/// A state of the population: its date, and which rows.
-pub fn state(date: &str, filter: &str) -> String {
-    if filter.is_empty() { date.to_owned() } else { format!("{date} {filter}") }
+/// One condition on rows.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Condition {
+    /// Its name, the same wherever it is asked.
+    pub name: String,
+    /// Column of the table that it looks at.
+    pub column: String,
+    /// What it asks.
+    pub test: Test,
+}
+
+/// What a condition asks of a value.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Test {
+    /// To be one of these.
+    In(BTreeSet<String>),
+    /// To be none of these.
+    Out(BTreeSet<String>),
+    /// To begin under this.
+    Before(String),
+    /// To be there.
+    Present,
+    /// To be found in a column of another table.
+    Joined(String, String),
+}
+
+impl Condition {
+    /// Whether a value passes; `found` for what is asked of another table.
+    pub fn takes(&self, value: Option<&str>, found: bool) -> bool {
+        match &self.test {
+            Test::In(codes) => value.is_some_and(|v| codes.contains(v)),
+            Test::Out(codes) => value.is_none_or(|v| !codes.contains(v)),
+            Test::Before(end) => value.is_some_and(|v| first(v, Some(end.chars().count())) < end.as_str()),
+            Test::Present => value.is_some(),
+            Test::Joined(..) => found,
+        }
+    }
+
+    /// As names of cells say it; `level` is what the column is called there.
+    pub fn chosen(&self, level: String) -> Chosen {
+        let (codes, out) = match &self.test {
+            Test::In(codes) => (codes.clone(), false),
+            Test::Out(codes) => (codes.clone(), true),
+            _ => (BTreeSet::new(), true),
+        };
+        let looks = matches!(self.test, Test::In(_) | Test::Out(_));
+        Chosen { flag: self.name.clone(), level: looks.then_some(level), codes, out }
+    }
+}
+
+impl Rows {
+    /// Its conditions, on a table.
+    pub fn conditions(&self, table: &str) -> Vec<Condition> {
+        let list = |codes: &BTreeSet<String>| codes.iter().map(String::as_str).collect::<Vec<_>>().join("|");
+        let of = |column: &String, test: Test| {
+            let text = match &test {
+                Test::In(codes) => format!("={}", list(codes)),
+                Test::Out(codes) => format!("!={}", list(codes)),
+                Test::Before(end) => format!("<{end}"),
+                Test::Present => " présent".into(),
+                Test::Joined(other, right) => format!(" dans {other}.{right}"),
+            };
+            Condition { name: format!("{table}.{column}{text}"), column: column.clone(), test }
+        };
+        let mut all: Vec<Condition> = self.only.iter().map(|(c, v)| of(c, Test::In(v.clone()))).collect();
+        all.extend(self.exclude.iter().map(|(c, v)| of(c, Test::Out(v.clone()))));
+        all.extend(self.before.iter().map(|(c, end)| of(c, Test::Before(end.clone()))));
+        all.extend(self.present.iter().map(|c| of(c, Test::Present)));
+        all.extend(self.joined.iter().map(|(l, t, r)| of(l, Test::Joined(t.clone(), r.clone()))));
+        all
+    }
+
+    /// For people.
+    pub fn text(&self, table: &str) -> String {
+        let all = self.conditions(table);
+        let short = |c: &Condition| c.name.strip_prefix(&format!("{table}.")).unwrap_or(&c.name).to_owned();
+        all.iter().map(short).collect::<Vec<_>>().join(" & ")
+    }
 }
 
 impl Dataset {
@@ -92,9 +166,26 @@ impl Dataset {
         self.dimensions.iter().map(|d| Origin::of(&self.table, self.join.as_ref(), d)).collect()
     }
 
-    /// Which rows it counts.
-    pub fn filter(&self) -> String {
-        filter(&self.exclude, &self.only, self.join.as_ref())
+    /// Which rows it counts on a day.
+    pub fn rows(&self, date: NaiveDate) -> Rows {
+        let sets = |all: &BTreeMap<String, Vec<String>>| {
+            all.iter().map(|(c, v)| (c.clone(), v.iter().cloned().collect())).collect()
+        };
+        Rows {
+            only: sets(&self.only),
+            exclude: sets(&self.exclude),
+            before: self.end(date),
+            present: self.measure.column.clone(),
+            joined: self.join.as_ref().map(|j| (j.left.clone(), j.table.clone(), j.right.clone())),
+        }
+    }
+
+    /// Column of the periods that leave once they are over, and the first that is not.
+    pub fn end(&self, date: NaiveDate) -> Option<(String, String)> {
+        let d = self.closed.and_then(|at| self.dimensions.get(at))?;
+        // A day stands for the week that begins there.
+        let day = if d.prefix.is_some() { date } else { date - Days::new(6) };
+        Some((d.column.clone(), first(&day.to_string(), d.prefix).to_owned()))
     }
 
     /// Whether a crossing is published: levels of each hierarchy that its codes detail.
@@ -179,17 +270,31 @@ mod tests {
         let join =
             Join { table: "b".into(), left: "cle".into(), right: "id".into(), columns: vec!["uai".into()] };
         let brought = Origin::of("a", Some(&join), &dimension("dep", "uai", Some(3), None));
-        assert_eq!(brought.name(), "cle=b.id:uai/3");
-        let (found, column) = brought.parts();
+        assert_eq!(brought.name(), "a.cle=b.id:uai/3");
+        let (table, found, column) = brought.parts().unwrap();
         let found = found.unwrap();
         assert_eq!(
-            (found.table.as_str(), found.left.as_str(), found.right.as_str(), column.as_str()),
-            ("b", "cle", "id", "uai")
+            [&table, &found.table, &found.left, &found.right, &column],
+            ["a", "b", "cle", "id", "uai"]
         );
-        let whole = Origin::of("a", Some(&join), &dimension("uai", "uai", None, None));
         let own = Origin::of("a", Some(&join), &dimension("mef", "mef", Some(3), None));
-        assert_eq!((own.name().as_str(), own.parts().1.as_str()), ("a.mef/3", "mef"));
-        assert!(brought.begins(&whole) && !whole.begins(&brought) && !own.begins(&whole));
+        assert_eq!(own.name(), "a.mef/3");
+        assert_eq!(own.parts().map(|(t, j, c)| (t, j.is_none(), c)), Some(("a".into(), true, "mef".into())));
+    }
+
+    #[test]
+    fn each_condition_takes_what_the_group_by_takes() {
+        let set = |codes: &[&str]| codes.iter().map(|c| (*c).to_owned()).collect::<BTreeSet<String>>();
+        for (test, taken, left) in [
+            (Test::In(set(&["x", "y"])), vec![Some("x")], vec![Some("z"), None]),
+            (Test::Out(set(&["x"])), vec![Some("z"), None], vec![Some("x")]),
+            (Test::Before("2026-01".into()), vec![Some("2025-12-29")], vec![Some("2026-01-05"), None]),
+            (Test::Present, vec![Some("")], vec![None]),
+        ] {
+            let condition = Condition { name: "c".into(), column: "c".into(), test };
+            assert!(taken.iter().all(|v| condition.takes(*v, false)), "{condition:?}");
+            assert!(!left.iter().any(|v| condition.takes(*v, false)), "{condition:?}");
+        }
     }
 
     #[test]

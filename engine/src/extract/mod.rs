@@ -7,6 +7,7 @@ mod dataset;
 mod earlier;
 mod implied;
 mod levels;
+mod linked;
 mod load;
 mod measure;
 mod metadata;
@@ -27,23 +28,19 @@ pub use earlier::pinned;
 pub use protection::{Conflict, Policies};
 pub use table::{Cell, Cube, TOTAL};
 
-use crate::disclosure::audit::Limits;
 use crate::disclosure::criteria::{Criteria, criteria};
-use crate::disclosure::joint::{Proof, refusal, review};
 use crate::disclosure::policy::Zeros;
-use crate::disclosure::propose::{Candidate, Proposal, propose, settle};
 use crate::disclosure::published_csv::PublishedTable;
 use crate::disclosure::release::Release;
-use crate::disclosure::table::Tables;
 use crate::error::{Error, Result};
 use crate::french::count;
 use crate::journal::NewEntry;
 use crate::run::{Counts, Run, Said};
 use crate::store::{Publication, PublicationFacts, Store, files};
 use chrono::NaiveDate;
-use earlier::{Earlier, Who};
+use earlier::Who;
+use linked::Kept;
 use perturb::Method;
-use protect::Protected;
 use protection::Protection;
 use publish::Edition;
 use serde_json::json;
@@ -83,13 +80,14 @@ impl Extracted {
 ///
 /// # Errors
 /// [`Error::Refused`] when a cell could be computed back, from this publication or with earlier ones
-/// of the same persons.
+/// of the same persons. `kept` are the datasets that the same run protected before.
 pub fn build(
     store: &Store,
     dataset: &Dataset,
     date: NaiveDate,
     version: &str,
     folder: &Path,
+    kept: &mut Vec<Kept>,
 ) -> Result<Extracted> {
     let mut dataset = dataset.dated(date)?;
     let mut counted = aggregate::aggregate(store, &dataset, dataset.counted_on(date))?;
@@ -98,8 +96,9 @@ pub fn build(
     let of_year = year.as_ref().map(|y| format!(" {y}")).unwrap_or_default();
     let who =
         Who { population: format!("{}{of_year}", dataset.population), table: dataset.table.clone(), year };
-    let (state, modified, filter) = (counted.state.clone(), date.to_string(), dataset.filter());
-    let edition = Edition { version, who: &who, state: &state, filter: &filter, modified: &modified };
+    let (state, modified) = (counted.state.clone(), date.to_string());
+    let rows = dataset.rows(dataset.counted_on(date));
+    let edition = Edition { version, who: &who, state: &state, rows: &rows, modified: &modified };
     if let Some(terms) = dataset.microdata.as_ref().filter(|_| !counted.inner.is_empty()) {
         return microdata::build(store, &dataset, terms, counted, &edition, folder);
     }
@@ -126,12 +125,13 @@ pub fn build(
             let tables = protect::tables(dataset, &counted.inner)?;
             earlier::same_names(dataset, &cube.keys(&dataset.dimension_names()), &before)?;
             let alone = protect::protect(&policy, tables, protect::amounts(dataset, &counted.inner)?)?;
-            Some(with_earlier(store, dataset, protection, &edition, alone, &before)?)
+            Some(linked::with_earlier(store, dataset, protection, &edition, alone, &before, kept)?)
         }
         None => None,
     };
     if let Some(protected) = &protected {
         protected.mask(&mut cube, &dataset.dimension_names());
+        kept.push(Kept::of(dataset, &edition, protected));
     }
     if dataset.margins.is_some() {
         let depths: Vec<Vec<u8>> = cube.cells.iter().map(|c| cube.depths(c)).collect();
@@ -172,66 +172,6 @@ fn measured(dataset: &Dataset, written: &PublishedTable, before: &[Release]) -> 
     found.map(|m| criteria(&written.keys, m, threshold, &names, before)).unwrap_or_default()
 }
 
-/// Looks at a protected table together with everything published of its population.
-fn with_earlier(
-    store: &Store,
-    dataset: &Dataset,
-    protection: &Protection,
-    edition: &Edition<'_>,
-    alone: Protected,
-    earlier: &[Earlier],
-) -> Result<Protected> {
-    let (policy, limits) = (protection.policy(), Limits::default());
-    let name = format!("{} {}", dataset.name, edition.version);
-    let state = levels::state(edition.state, edition.filter);
-    let day = edition.state.parse().map_err(|_| Error::Corrupt("état sans date".into()))?;
-    let implied = implied::implied(store, dataset, day, earlier)?;
-    let earlier: Vec<Release> = earlier.iter().map(|e| e.release.clone()).collect();
-    let candidate = Candidate {
-        name: &name,
-        population: &edition.who.population,
-        state: &state,
-        tables: &alone.tables,
-        implied: &implied,
-    };
-    let release = candidate.release(&alone.suppression.masked, &policy);
-    let proof = Proof { state: &state, tables: &alone.tables, suppression: &alone.suppression };
-    let findings = review(&release, &earlier, policy.uniform(), &limits, Some(&proof))?;
-    if findings.is_empty() {
-        return Ok(alone);
-    }
-    if protection.conflict == Conflict::KeepMasks
-        && let Some(suppression) = settle(&candidate, &policy, &earlier, &limits)?
-    {
-        return alone.with(&policy, suppression);
-    }
-    let again = at_earlier_state(store, dataset, edition, &earlier)?;
-    let reference = again.as_ref().map(|(state, tables)| Candidate { state, tables, ..candidate });
-    let proposals = propose(&candidate, reference.as_ref(), &policy, &earlier, &limits)?;
-    Err(refusal(&findings, &proposals.iter().map(Proposal::text).collect::<Vec<_>>()))
-}
-
-/// The dataset counted again at the last date of which something was published of the same rows.
-fn at_earlier_state(
-    store: &Store,
-    dataset: &Dataset,
-    edition: &Edition<'_>,
-    earlier: &[Release],
-) -> Result<Option<(String, Tables)>> {
-    let days = earlier
-        .iter()
-        .filter_map(|r| r.state.get(..10).filter(|d| levels::state(d, edition.filter) == r.state));
-    let before = days.filter(|d| *d < edition.state).max();
-    let Some(date) = before.and_then(|s| s.parse::<NaiveDate>().ok()) else { return Ok(None) };
-    let mut counted = aggregate::aggregate(store, dataset, date)?;
-    if counted.inner.is_empty() {
-        return Ok(None);
-    }
-    protect::with_zeros(dataset, &mut counted.inner)?;
-    let state = levels::state(&counted.state, edition.filter);
-    Ok(Some((state, protect::tables(dataset, &counted.inner)?)))
-}
-
 /// The extract step: every dataset, published when its data changed.
 ///
 /// # Errors
@@ -243,7 +183,7 @@ pub fn extract(run: &mut Run<'_>) -> Result<Said> {
     let conceals = |d: &Dataset| d.protection.as_ref().is_some_and(|p| p.policy().zeros == Zeros::Concealed);
     datasets.sort_by_key(|d| (conceals(d), std::cmp::Reverse(d.dimensions.len()), &d.name));
     let (mut total, mut outputs, mut details) = (Counts::default(), Vec::new(), Vec::new());
-    let mut gated = false;
+    let (mut gated, mut kept) = (false, Vec::new());
     for (i, dataset) in datasets.iter().copied().enumerate() {
         let gone = |p: &&Publication| dataset.microdata.is_some() && p.dataset == dataset.name;
         if let Some(before) = run.store.ledger.publications()?.iter().find(gone) {
@@ -253,7 +193,7 @@ pub fn extract(run: &mut Run<'_>) -> Result<Said> {
         }
         let version = free_version(run, dataset)?;
         let work = run.store.work_dir(&format!("extract-{}", dataset.name))?;
-        let built = match build(run.store, dataset, run.date, &version, &work.join("package")) {
+        let built = match build(run.store, dataset, run.date, &version, &work.join("package"), &mut kept) {
             // One dataset that may not leave keeps neither the others nor the rest of the night.
             Err(Error::Refused { code, message }) => {
                 gated = true;

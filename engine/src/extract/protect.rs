@@ -10,7 +10,7 @@ use crate::disclosure::proof_file::{ProofFile, Proven};
 use crate::disclosure::published_csv::PublishedTable;
 use crate::disclosure::release::Key;
 use crate::disclosure::suppress::{Imposed, Suppression, suppress};
-use crate::disclosure::table::{Dimension, LEVEL, Record, Spec, Tables, UNDER};
+use crate::disclosure::table::{Dimension, LEVEL, Record, Spec, Tables};
 use crate::error::{Error, Result};
 use crate::french::count;
 use std::collections::{BTreeMap, BTreeSet};
@@ -79,7 +79,7 @@ pub fn with_zeros(dataset: &Dataset, inner: &mut BTreeMap<Vec<String>, Figures>)
 /// Builds the system of cells of a dataset: its persons, or what they make where their number does not leave.
 ///
 /// # Errors
-/// [`Error::Refused`] `HIERARCHY` when a code comes under two others.
+/// [`Error::Refused`] `FIGURE_TOO_LARGE`, or `TABLES` when its crossings are no system.
 pub fn tables(dataset: &Dataset, inner: &BTreeMap<Vec<String>, Figures>) -> Result<Tables> {
     built(dataset, inner, dataset.measure.counts_persons())
 }
@@ -129,16 +129,11 @@ fn built(dataset: &Dataset, inner: &BTreeMap<Vec<String>, Figures>, persons: boo
     Tables::build(vec![Spec { dimensions, records, published: dataset.margins.clone(), overlap }], persons)
 }
 
-/// Name of the node of the last column of a chain: its code, after the one above where it comes under several, and
-/// marked by its level (Paris is an académie, a département and a commune).
+/// Name of the node of the last column of a chain, marked by its level (Paris is an académie, a département and a
+/// commune).
 fn node(chain: &[usize], codes: &[String], several: &Several) -> String {
-    let Some((column, above)) = chain.split_last() else { return String::new() };
-    let code = codes.get(*column).map_or("", String::as_str);
-    let level = LEVEL.to_string().repeat(above.len());
-    match above.is_empty() || !several.has(*column, code) {
-        true => format!("{code}{level}"),
-        false => format!("{}{UNDER}{code}{level}", node(above, codes, several)),
-    }
+    let level = LEVEL.to_string().repeat(chain.len().saturating_sub(1));
+    format!("{}{level}", several.name(chain, codes))
 }
 
 fn dimension(

@@ -4,6 +4,7 @@
 use super::catalogue::{self, Distribution, Format};
 use super::dataset::Dataset;
 use super::earlier::Who;
+use super::levels::Rows;
 use super::measure::Unit;
 use super::protection::Protection;
 use super::shown::{Shown, column};
@@ -30,7 +31,7 @@ pub struct Edition<'a> {
     /// State of the population, `yyyy-mm-dd`.
     pub state: &'a str,
     /// Which rows are counted.
-    pub filter: &'a str,
+    pub rows: &'a Rows,
     /// Logical date of the extraction, `yyyy-mm-dd`.
     pub modified: &'a str,
 }
@@ -281,7 +282,7 @@ pub fn recorded(
         school_year: edition.who.year.clone().unwrap_or_default(),
         population: edition.who.population.clone(),
         state: edition.state.to_owned(),
-        row_filter: edition.filter.to_owned(),
+        row_filter: edition.rows.text(&dataset.table),
         zoning: Value::Array(zoning).to_string(),
         mask_sha256: Digest::of(mask.as_bytes()).to_string(),
         figures: i64::try_from(figures).unwrap_or(i64::MAX),
@@ -300,7 +301,8 @@ pub fn package(
 ) -> Value {
     json!({
         "name": dataset.name, "title": dataset.title, "description": dataset.description, "version": edition.version,
-        "cartulaire:table": dataset.table, "cartulaire:school_year": edition.who.year, "cartulaire:filter": edition.filter,
+        "cartulaire:table": dataset.table, "cartulaire:school_year": edition.who.year, "cartulaire:filter": edition.rows.text(&dataset.table),
+        "cartulaire:rows": edition.rows,
         "cartulaire:population": edition.who.population, "cartulaire:state": edition.state, "cartulaire:policy": promised(dataset),
         "licenses": [{"name": "etalab-2.0", "title": "Licence Ouverte 2.0", "path": "https://www.etalab.gouv.fr/licence-ouverte-open-licence"}],
         "resources": [

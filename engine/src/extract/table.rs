@@ -1,6 +1,7 @@
 //! A published table: cells with totals, as SDMX writes them.
 
 use super::dataset::Dataset;
+use crate::disclosure::published_csv::under;
 use crate::disclosure::release::Key;
 use crate::error::{Error, Result};
 use std::collections::{BTreeMap, BTreeSet};
@@ -123,19 +124,17 @@ impl Cube {
         self.chains.iter().map(|chain| depth(chain).unwrap_or(u8::MAX)).collect()
     }
 
-    /// Names of the cells: the finest code of each hierarchy, with those above it where it comes under several.
+    /// Names of the cells: the finest code of each hierarchy, after those above it where it comes under several.
     pub fn keys(&self, names: &[&str]) -> Vec<Key> {
         let several = Several::of(&self.chains, self.cells.iter().map(|c| &c.codes));
         let named = |cell: &Cell| {
             let mut key = Key::new();
             for chain in &self.chains {
-                for (i, column) in chain.iter().enumerate().rev() {
-                    let Some(code) = cell.codes.get(*column).filter(|c| *c != TOTAL) else { continue };
-                    key.extend(names.get(*column).map(|n| ((*n).to_owned(), code.clone())));
-                    if i == 0 || !several.has(*column, code) {
-                        break;
-                    }
-                }
+                let filled =
+                    chain.iter().take_while(|c| cell.codes.get(**c).is_some_and(|code| code != TOTAL));
+                let filled: Vec<usize> = filled.copied().collect();
+                let name = filled.last().and_then(|c| names.get(*c));
+                key.extend(name.map(|n| ((*n).to_owned(), several.name(&filled, &cell.codes))));
             }
             key.sort_unstable();
             key
@@ -148,24 +147,39 @@ impl Cube {
 pub struct Several(BTreeSet<(usize, String)>);
 
 impl Several {
-    /// Among these rows of codes.
+    /// Among these rows of codes, by all that is above each.
     pub fn of<'a>(chains: &[Vec<usize>], rows: impl Iterator<Item = &'a Vec<String>>) -> Self {
-        let mut above: BTreeMap<(usize, &'a str), &'a str> = BTreeMap::new();
+        let mut paths: BTreeMap<(usize, &'a str), Vec<&'a str>> = BTreeMap::new();
         let mut found = BTreeSet::new();
         for codes in rows {
-            for pair in chains.iter().flat_map(|c| c.windows(2)) {
-                let [coarse, fine] = pair else { continue };
-                let (Some(coarse), Some(code)) = (codes.get(*coarse), codes.get(*fine)) else { continue };
-                if code != TOTAL && *above.entry((*fine, code)).or_insert(coarse) != coarse {
-                    found.insert((*fine, code.clone()));
+            for chain in chains {
+                let own: Vec<&str> = chain.iter().filter_map(|c| codes.get(*c)).map(String::as_str).collect();
+                for (depth, (column, code)) in chain.iter().zip(&own).enumerate().skip(1) {
+                    let above = own.get(..depth).unwrap_or_default();
+                    if *code == TOTAL {
+                        break;
+                    }
+                    if paths.entry((*column, code)).or_insert_with(|| above.to_vec()) != above {
+                        found.insert((*column, (*code).to_owned()));
+                    }
                 }
             }
         }
         Several(found)
     }
 
-    /// Whether a code of a column does.
-    pub fn has(&self, column: usize, code: &str) -> bool {
+    /// Name of the code of the last column of a chain.
+    pub fn name(&self, chain: &[usize], codes: &[String]) -> String {
+        let mut name: Option<String> = None;
+        for column in chain {
+            let code = codes.get(*column).map_or("", String::as_str);
+            let above = name.take().filter(|_| self.has(*column, code));
+            name = Some(under(above, code));
+        }
+        name.unwrap_or_default()
+    }
+
+    fn has(&self, column: usize, code: &str) -> bool {
         !self.0.is_empty() && self.0.contains(&(column, code.to_owned()))
     }
 }
@@ -219,6 +233,6 @@ mod tests {
         let cube = Cube::with_totals(vec![vec![0, 1]], &cells);
         let names: Vec<String> =
             cube.keys(&["d", "u"]).iter().map(|k| crate::disclosure::release::label(k)).collect();
-        assert_eq!(names, ["total", "d=d1", "d=d1, u=u1", "d=d2", "d=d2, u=u1", "u=u2"]);
+        assert_eq!(names, ["total", "d=d1", "u=d1 / u1", "d=d2", "u=d2 / u1", "u=u2"]);
     }
 }

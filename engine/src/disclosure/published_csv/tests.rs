@@ -43,7 +43,7 @@ fn a_code_under_two_others_is_named_with_them() {
     let rows = format!("{TOTALS}35;s05;_T;9;F;0.5;F\n22;_T;_T;8;F;0.5;F\n22;s05;_T;8;F;1.0;F\n");
     let table = parsed(&rows.replace("_T;_T;_T;9", "_T;_T;_T;17")).unwrap();
     let names: Vec<String> = table.keys.iter().map(|k| crate::disclosure::release::label(k)).collect();
-    assert_eq!(names[2..], ["departement=35, uai=s05", "departement=22", "departement=22, uai=s05"]);
+    assert_eq!(names[2..], ["uai=35 / s05", "departement=22", "uai=22 / s05"]);
 }
 
 #[test]

@@ -6,7 +6,7 @@ use crate::disclosure::certify;
 use crate::disclosure::joint::{refusal, review};
 use crate::disclosure::policy::{Policy, Zeros};
 use crate::disclosure::propose::{Candidate, Proposal, Remedy, propose};
-use crate::disclosure::release::{Finding, Implied, Reason, Release, label};
+use crate::disclosure::release::{CHOSEN, Chosen, Finding, Implied, LEFT, Reason, Release, label};
 use crate::disclosure::suppress::{Imposed, suppress};
 use crate::disclosure::table::{Dimension, Record, Spec, Tables};
 
@@ -18,7 +18,7 @@ fn tables(specs: Vec<Spec>) -> Tables {
 }
 
 fn candidate<'a>(name: &'a str, state: &'a str, tables: &'a Tables) -> Candidate<'a> {
-    Candidate { name, population: "eleves-2026", state, tables, implied: &[] }
+    Candidate { name, population: "eleves-2026", state, tables, implied: &[], chosen: &[] }
 }
 
 fn printed(c: &Candidate, p: &Policy) -> Release {
@@ -73,13 +73,13 @@ fn pupils_gone_between_two_releases_are_found_then_hidden() {
     let (first, second) = (candidate("v1", OCTOBER, &first), candidate("v2", NOVEMBER, &second));
     let earlier = [protected(&first, &p)];
     let limits = Limits::default();
-    let found = review(&protected(&second, &p), &earlier, p.uniform(), &limits, None).unwrap();
+    let found = review(&protected(&second, &p), &earlier, p.uniform(), &limits, &[]).unwrap();
     let differences = found.iter().filter(|f| f.reason == Reason::Difference).count();
     assert!(differences > 13, "{differences}");
     assert!(found.iter().all(|f| f.releases == ["v1", "v2"]));
 
     let ways =
-        propose(&second, Some(&candidate("v2", OCTOBER, first.tables)), &p, &earlier, &limits).unwrap();
+        propose(&second, Some(&candidate("v2", OCTOBER, first.tables)), &p, &earlier, &limits, &[]).unwrap();
     let text = refusal(&found, &ways.iter().map(Proposal::text).collect::<Vec<_>>()).to_string();
     assert!(text.contains("« v1 » et « v2 »") && text.contains("a=a"), "{text}");
     let kept = ways.iter().find(|w| w.remedy == Remedy::KeepMasks).unwrap();
@@ -89,7 +89,7 @@ fn pupils_gone_between_two_releases_are_found_then_hidden() {
         certified(way, &p);
         let state = if matches!(way.remedy, Remedy::ReferenceDate(_)) { OCTOBER } else { NOVEMBER };
         let release = candidate("v2", state, &way.tables).release(&way.suppression.masked, &p);
-        assert_eq!(review(&release, &earlier, p.uniform(), &limits, None).unwrap(), []);
+        assert_eq!(review(&release, &earlier, p.uniform(), &limits, &[]).unwrap(), []);
         // What was masked stays so.
         for (key, known) in earlier[0].keys.iter().zip(&earlier[0].published.cells) {
             let again = release.keys.iter().position(|k| k == key).map(|i| release.published.cells[i]);
@@ -113,8 +113,8 @@ fn another_crossing_of_the_same_pupils_gives_a_masked_cell_away() {
     let hidden = ["uai=uai00", "uai=uai01", "sexe=sexe01, uai=uai00", "sexe=sexe01, uai=uai01"];
     let release = masking(&after, &hidden, &p);
     // Alone, it says little; the other crossing printed the schools' totals.
-    assert_eq!(review(&release, &[], p.uniform(), &Limits::default(), None).unwrap(), []);
-    let found = review(&release, &[printed(&earlier, &p)], p.uniform(), &Limits::default(), None).unwrap();
+    assert_eq!(review(&release, &[], p.uniform(), &Limits::default(), &[]).unwrap(), []);
+    let found = review(&release, &[printed(&earlier, &p)], p.uniform(), &Limits::default(), &[]).unwrap();
     assert!(found.iter().all(|f| f.releases == ["niveaux", "sexes"]));
     let small = found.iter().find(|f| label(&f.cell) == "sexe=sexe01, uai=uai00").unwrap();
     assert_eq!((small.reason, small.lower, small.upper), (Reason::Cell, 3, Some(3)));
@@ -135,6 +135,7 @@ fn another_crossing_of_the_same_pupils_gives_a_masked_cell_away() {
         &p,
         &[printed(&earlier, &p)],
         &Limits::default(),
+        &[],
     )
     .unwrap();
     assert!(!ways.is_empty());
@@ -167,11 +168,11 @@ fn zonings_that_say_little_two_by_two_are_attacked_together() {
     let release = earlier.pop().unwrap();
     for one in &earlier {
         assert_eq!(
-            review(&release, std::slice::from_ref(one), p.uniform(), &Limits::default(), None).unwrap(),
+            review(&release, std::slice::from_ref(one), p.uniform(), &Limits::default(), &[]).unwrap(),
             []
         );
     }
-    let found = review(&release, &earlier, p.uniform(), &Limits::default(), None).unwrap();
+    let found = review(&release, &earlier, p.uniform(), &Limits::default(), &[]).unwrap();
     assert!(found.iter().all(|f| f.releases == ["z1", "z2", "z3"] && f.upper == Some(f.lower)));
     assert_eq!(found.iter().map(|f| f.lower).collect::<Vec<_>>(), [6, 4, 2, 24]);
 }
@@ -184,7 +185,7 @@ fn where_nobody_moved_an_earlier_figure_says_what_is_masked() {
     let (first, second) = (candidate("v1", OCTOBER, &first), candidate("v2", NOVEMBER, &second));
     let hidden = ["a=a00, b=b00", "a=a00, b=b01", "a=a01, b=b00", "a=a01, b=b01"];
     let found =
-        review(&masking(&second, &hidden, &p), &[printed(&first, &p)], p.uniform(), &Limits::default(), None)
+        review(&masking(&second, &hidden, &p), &[printed(&first, &p)], p.uniform(), &Limits::default(), &[])
             .unwrap();
     let pinned: Vec<i64> = found.iter().filter(|f| f.upper == Some(f.lower)).map(|f| f.lower).collect();
     assert_eq!(told(&found), hidden.map(|h| (Reason::Cell, h.to_owned())));
@@ -200,7 +201,7 @@ fn figures_that_move_both_ways_say_only_their_difference() {
     );
     let (first, second) = (candidate("v1", OCTOBER, &first), candidate("v2", NOVEMBER, &second));
     let found =
-        review(&printed(&second, &p), &[printed(&first, &p)], p.uniform(), &Limits::default(), None).unwrap();
+        review(&printed(&second, &p), &[printed(&first, &p)], p.uniform(), &Limits::default(), &[]).unwrap();
     let differences = ["a=a00", "a=a02", "a=a02, b=b00", "total"].map(|c| (Reason::Difference, c.to_owned()));
     let mut told = told(&found);
     told.sort();
@@ -215,7 +216,7 @@ fn another_population_is_not_subtracted() {
     let last_year = Candidate { population: "eleves-2025", ..candidate("v1", OCTOBER, &first) };
     let second = candidate("v2", NOVEMBER, &second);
     assert_eq!(
-        review(&printed(&second, &p), &[printed(&last_year, &p)], p.uniform(), &Limits::default(), None)
+        review(&printed(&second, &p), &[printed(&last_year, &p)], p.uniform(), &Limits::default(), &[])
             .unwrap(),
         []
     );
@@ -231,7 +232,7 @@ fn the_same_date_with_two_figures_is_a_contradiction_and_a_mask_taken_off_is_nam
         &[masking(&first, &["a=a00", "total"], &p)],
         p.uniform(),
         &Limits::default(),
-        None,
+        &[],
     )
     .unwrap();
     let expected =
@@ -295,7 +296,7 @@ fn a_level_that_another_says_is_added_up_across_releases() {
     let hidden = ["m=m00, s=s00", "m=m00, s=s01", "m=m02, s=s00", "m=m02, s=s01"];
     let attacked = |known: bool| {
         let release = masking(&of(known), &hidden, &p);
-        review(&release, std::slice::from_ref(&earlier), p.uniform(), &Limits::default(), None).unwrap()
+        review(&release, std::slice::from_ref(&earlier), p.uniform(), &Limits::default(), &[]).unwrap()
     };
     let blind = attacked(false);
     assert!(blind.iter().all(|f| f.reason != Reason::Cell), "{:?}", told(&blind));
@@ -303,12 +304,12 @@ fn a_level_that_another_says_is_added_up_across_releases() {
     let found = attacked(true);
     assert!(told(&found).contains(&(Reason::Cell, "m=m00, s=s00".into())), "{:?}", told(&found));
     // What settles it is masked further, and then found safe.
-    let ways = propose(&of(true), None, &p, std::slice::from_ref(&earlier), &Limits::default()).unwrap();
+    let ways = propose(&of(true), None, &p, std::slice::from_ref(&earlier), &Limits::default(), &[]).unwrap();
     assert!(ways.iter().any(|w| w.remedy == Remedy::KeepMasks));
     for way in &ways {
         let candidate = Candidate { tables: &way.tables, ..of(true) };
         let release = candidate.release(&way.suppression.masked, &p);
-        let again = review(&release, std::slice::from_ref(&earlier), p.uniform(), &Limits::default(), None);
+        let again = review(&release, std::slice::from_ref(&earlier), p.uniform(), &Limits::default(), &[]);
         assert_eq!(again.unwrap(), []);
     }
 }
@@ -325,11 +326,12 @@ fn a_code_found_with_several_is_spread_over_them_and_no_others() {
     let earlier = printed(&candidate("niveaux", OCTOBER, &by_level), &p);
     let of = Candidate { implied: &known, ..candidate("mef", OCTOBER, &by_mef) };
     let release = printed(&of, &p);
-    let joint = crate::disclosure::joint::Joint::of(&[&earlier, &release], true);
+    let joint =
+        crate::disclosure::joint::Joint::of(&[&earlier, &release], crate::disclosure::joint::Supposed::Come);
     // Two levels of three, alone and by sex.
     assert_eq!(joint.cells.iter().filter(|m| m.state.is_empty()).count(), 6);
     // The truth agrees with every sum, however m04 is spread.
-    assert!(joint.exposed(p.uniform().of(true), &Limits::default(), None).is_ok());
+    assert!(joint.exposed(p.uniform().of(true), &Limits::default(), &[]).is_ok());
 }
 
 #[test]
@@ -343,23 +345,96 @@ fn a_cell_of_the_same_persons_keeps_its_mask_under_another_name() {
     let hidden = ["n=n00, s=s00", "n=n00, s=s01", "n=n01, s=s00", "n=n01, s=s01"];
     let earlier = masking(&candidate("niveaux", OCTOBER, &by_level), &hidden, &p);
     let of = Candidate { implied: &known, ..candidate("mef", OCTOBER, &by_mef) };
-    let found = propose(&of, None, &p, &[earlier], &Limits::default()).unwrap();
+    let found = propose(&of, None, &p, &[earlier], &Limits::default(), &[]).unwrap();
     let kept = found.iter().find(|w| w.remedy == Remedy::KeepMasks).unwrap();
     let masked: Vec<String> =
         (0_u32..).zip(&kept.suppression.masked).filter(|(_, m)| **m).map(|(c, _)| by_mef.label(c)).collect();
     assert_eq!(masked, ["m=m00, s=s00", "m=m00, s=s01", "m=m01, s=s00", "m=m01, s=s01"]);
 }
 
+/// Cells chosen by `n00`: the persons of one code of another level.
+fn of_one_code(out: bool) -> Chosen {
+    Chosen { flag: "n=n00".into(), level: Some("n".into()), codes: ["n00".to_owned()].into(), out }
+}
+
+fn flagged() -> Implied {
+    let map = [("n00", CHOSEN), ("n01", LEFT)];
+    let map = map.iter().map(|(f, c)| ((*f).to_owned(), [(*c).to_owned()].into())).collect();
+    Implied::new("n", "n=n00", map)
+}
+
 #[test]
-fn other_rows_of_the_same_persons_are_subtracted() {
+fn rows_that_a_code_chose_are_those_of_the_code() {
     let p = policy(Zeros::Published);
-    let all = crossed("n", 2, &[10, 20, 30, 40]);
-    let some = crossed("n", 2, &[9, 20, 30, 40]);
-    let earlier = printed(&candidate("tous", OCTOBER, &all), &p);
-    let state = format!("{OCTOBER} regime=externe");
-    let release = printed(&candidate("externes", &state, &some), &p);
-    let found = review(&release, &[earlier], p.uniform(), &Limits::default(), None).unwrap();
-    assert!(told(&found).contains(&(Reason::Difference, "n=n00, s=s00".into())), "{:?}", told(&found));
+    let by_level = crossed("n", 2, &[10, 20, 30, 40]);
+    // Of n00 alone, by m: m01 × s00 is small.
+    let chosen_only = crossed("m", 2, &[8, 12, 2, 8]);
+    let known = [flagged()];
+    let choice = [of_one_code(false)];
+    let earlier =
+        Release { implied: known.to_vec().into(), ..printed(&candidate("tous", OCTOBER, &by_level), &p) };
+    let of = Candidate { implied: &known, chosen: &choice, ..candidate("un", OCTOBER, &chosen_only) };
+    // Its own margins hide what the other table prints.
+    let hidden = ["m=m01, s=s00", "m=m01", "s=s00", "total"];
+    let release = masking(&of, &hidden, &p);
+    let found = review(&release, &[earlier], p.uniform(), &Limits::default(), &[]).unwrap();
+    let small = found.iter().find(|f| label(&f.cell).contains("m=m01, n=n00=oui, s=s00")).unwrap();
+    assert_eq!((small.reason, small.lower, small.upper), (Reason::Cell, 2, Some(2)));
+    // What it does not list of the others is not nil.
+    assert!(found.iter().all(|f| f.reason != Reason::Contradiction));
+}
+
+#[test]
+fn crossings_that_two_releases_share_out_are_added_up() {
+    let p = policy(Zeros::Published);
+    let only = |crossings: &[[u8; 2]]| {
+        let published = Some(crossings.iter().map(|c| c.to_vec()).collect());
+        tables(vec![Spec { published, ..cube(&[3, 2], &[3, 20, 12, 30, 14, 9]) }])
+    };
+    let (fine, coarse) = (only(&[[1, 1]]), only(&[[1, 0], [0, 0]]));
+    let earlier = masking(&candidate("fin", OCTOBER, &fine), &["a=a00, b=b00"], &p);
+    let release = printed(&candidate("gros", OCTOBER, &coarse), &p);
+    let found = review(&release, &[earlier], p.uniform(), &Limits::default(), &[]).unwrap();
+    let told = told(&found);
+    assert!(told.contains(&(Reason::Cell, "a=a00, b=b00".into())), "{told:?}");
+}
+
+#[test]
+fn where_nothing_printed_moved_a_reader_may_suppose_that_people_left() {
+    let p = policy(Zeros::Published);
+    let first = crossed("n", 2, &[6, 20, 30, 40]);
+    let second = tables(vec![Spec {
+        dimensions: vec![dimension("n", 2), dimension("s", 2), dimension("x", 2)],
+        ..cube(&[2, 2, 2], &[5, 1, 10, 10, 15, 15, 20, 20])
+    }]);
+    let earlier = printed(&candidate("v1", OCTOBER, &first), &p);
+    // One of the n00 × s00 left; the second release hides that total, and one of its two parts.
+    let hidden: Vec<String> = (0..second.cells.len() as u32)
+        .map(|c| second.label(c))
+        .filter(|l| !l.contains("x=") || l.contains("x=x01"))
+        .collect();
+    let hidden: Vec<&str> = hidden.iter().map(String::as_str).collect();
+    let release = masking(&candidate("v2", NOVEMBER, &second), &hidden, &p);
+    let found = review(&release, &[earlier], p.uniform(), &Limits::default(), &[]).unwrap();
+    let small = found.iter().find(|f| label(&f.cell) == "n=n00, s=s00, x=x01").unwrap();
+    assert_eq!((small.reason, small.upper), (Reason::Cell, Some(1)));
+}
+
+#[test]
+fn what_one_state_says_by_another_level_is_subtracted() {
+    let p = policy(Zeros::Published);
+    let by_level = crossed("n", 2, &[13, 20, 30, 40]);
+    let by_mef = crossed("m", 4, &[3, 12, 9, 8, 18, 25, 12, 15]);
+    let known = [mef_says_level()];
+    let earlier =
+        Release { implied: known.to_vec().into(), ..printed(&candidate("v1", OCTOBER, &by_level), &p) };
+    let of = Candidate { implied: &known, ..candidate("v2", NOVEMBER, &by_mef) };
+    let hidden: Vec<String> = ["m=m00, s=s00", "m=m00", "s=s00", "total"].map(str::to_owned).into();
+    let hidden: Vec<&str> = hidden.iter().map(String::as_str).collect();
+    let found = review(&masking(&of, &hidden, &p), &[earlier], p.uniform(), &Limits::default(), &[]).unwrap();
+    // n00 × s00 went from 13 to m00 + m01 = m00 + 9: at most 4 are in m00.
+    let small = found.iter().find(|f| label(&f.cell) == "m=m00, s=s00").unwrap();
+    assert_eq!((small.reason, small.upper), (Reason::Cell, Some(4)));
 }
 
 #[test]
