@@ -397,7 +397,7 @@ fn supposing(
     }
     if found.is_none() {
         found = match Joint::of(set, Supposed::Nothing).exposed(rule, limits, proofs) {
-            Err(Error::Corrupt(_)) if set.len() > 1 => None,
+            Err(Error::Corrupt(_)) => None,
             exposed => Some(exposed?),
         };
     }

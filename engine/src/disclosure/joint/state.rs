@@ -25,6 +25,9 @@ pub(super) struct Sum {
     pub more: bool,
 }
 
+/// Names of codes by level and plain code.
+type Composed = BTreeMap<String, BTreeMap<String, BTreeSet<String>>>;
+
 /// What one release lists.
 struct Listing<'a> {
     release: &'a Release,
@@ -52,6 +55,8 @@ pub(super) struct State<'a> {
     numbers: HashMap<Key, CellId, FixedState>,
     crossings: BTreeMap<Levels, Vec<CellId>>,
     listings: Vec<Listing<'a>>,
+    /// Codes that are named after the one above them, by level and by their own name.
+    composed: Composed,
     /// Crossings of which every person is in some cell.
     whole: BTreeSet<Levels>,
     /// By margin and levels of what adds up to it.
@@ -107,6 +112,10 @@ impl<'a> State<'a> {
         }
         let cell = self.keys.len() as CellId;
         self.numbers.insert(key.clone(), cell);
+        for (level, code) in key.iter().filter(|(_, code)| code.contains(UNDER)) {
+            let plain = code.rsplit(UNDER).next().unwrap_or(code).to_owned();
+            self.composed.entry(level.clone()).or_default().entry(plain).or_default().insert(code.clone());
+        }
         self.crossings.entry(owned(key)).or_default().push(cell);
         self.keys.push(key.clone());
         self.known.push(Known::Absent { floor: 0 });
@@ -156,7 +165,7 @@ impl<'a> State<'a> {
             let mut keys: BTreeSet<Key> = BTreeSet::new();
             for cell in self.crossings.get(&finer).into_iter().flatten() {
                 let Some(key) = self.keys.get(*cell as usize) else { continue };
-                keys.extend(project(key, &crossing, implied).unwrap_or_default());
+                keys.extend(project(key, &crossing, implied, &self.composed).unwrap_or_default());
             }
             for key in &keys {
                 self.cell(key);
@@ -202,7 +211,7 @@ impl<'a> State<'a> {
         let mut lost = false;
         for cell in self.crossings.get(fine).into_iter().flatten() {
             let Some(key) = self.keys.get(*cell as usize) else { continue };
-            let Some(above) = project(key, coarse, implied) else {
+            let Some(above) = project(key, coarse, implied, &self.composed) else {
                 // A code that nobody knows may go with any: no sum is then known to be whole.
                 lost = true;
                 continue;
@@ -242,13 +251,13 @@ fn refines(coarse: &Levels, fine: &Levels, implied: &[Implied]) -> bool {
 
 /// Cells of a coarser crossing under which a cell is: one, or some of which it is spread over. None when nothing
 /// says which.
-fn project(key: &Key, coarse: &Levels, implied: &[Implied]) -> Option<Vec<Key>> {
+fn project(key: &Key, coarse: &Levels, implied: &[Implied], composed: &Composed) -> Option<Vec<Key>> {
     let mut found: Vec<Key> = vec![Key::new()];
     for level in coarse {
         let own = key.iter().find(|(l, _)| l == level).map(|(_, code)| BTreeSet::from([code.as_str()]));
         let codes = match own {
             Some(own) => own,
-            None => said(key, level, implied)?,
+            None => named(key, said(key, level, implied)?, composed.get(level)),
         };
         if found.len() * codes.len() > SPREAD {
             return None;
@@ -265,6 +274,32 @@ fn project(key: &Key, coarse: &Levels, implied: &[Implied]) -> Option<Vec<Key>> 
             .collect();
     }
     Some(found)
+}
+
+/// Codes as their level names them: one that comes under several by all its names, or by that of a code of the cell.
+fn named<'n>(
+    key: &Key,
+    codes: BTreeSet<&'n str>,
+    composed: Option<&'n BTreeMap<String, BTreeSet<String>>>,
+) -> BTreeSet<&'n str> {
+    let Some(composed) = composed else { return codes };
+    let mut found = BTreeSet::new();
+    for code in codes {
+        let Some(names) = composed.get(code) else {
+            found.insert(code);
+            continue;
+        };
+        let above = |name: &&String| {
+            let mut parts = name.rsplit(UNDER).skip(1);
+            parts.next().is_some_and(|above| key.iter().any(|(_, own)| own == above))
+        };
+        let mut under: Vec<&str> = names.iter().filter(above).map(String::as_str).collect();
+        if under.is_empty() {
+            under = names.iter().map(String::as_str).collect();
+        }
+        found.extend(under);
+    }
+    found
 }
 
 /// Codes of a level that those of a cell leave possible.
