@@ -8,6 +8,8 @@ use super::table::Tables;
 use crate::error::{Error, Result};
 use serde::{Deserialize, Serialize};
 
+/// After the name of a policy that was raised to what was promised before.
+const RAISED: &str = ", relevée à ce qui a été promis des mêmes personnes";
 /// Doubt about the sum of a few contributors, in % of it (τ-ARGUS, safety range of the frequency rule).
 const FEW: i64 = 30;
 
@@ -120,10 +122,14 @@ impl Policy {
     #[must_use]
     pub fn strengthened(mut self, before: Uniform) -> Self {
         let least = |own: u32, other: i64| own.max(u32::try_from(other).unwrap_or(u32::MAX));
+        let own = self.uniform();
         self.threshold = least(self.threshold, before.threshold);
         self.width = least(self.width, before.width);
         if before.percent > 0 {
             self.p_percent = Some(least(self.p_percent.unwrap_or(0), before.percent).min(100));
+        }
+        if self.uniform() != own && !self.name.ends_with(RAISED) {
+            self.name.push_str(RAISED);
         }
         self
     }
@@ -159,7 +165,8 @@ impl Policy {
             })
             .collect();
         for name in &self.attributes {
-            for cell in tables.whole_groups(name) {
+            let published = |c: &CellId| tables.cells.get(*c as usize).is_some_and(|c| c.published);
+            for cell in tables.whole_groups(name).into_iter().filter(published) {
                 // A zero that might not be one is all the doubt there can be.
                 found.push(Requirement { cell, at_least: uniform.rise(0), at_most: 0 });
             }

@@ -272,11 +272,13 @@ pub fn imposed(
     let floor = policy.floor(tables);
     let width = i64::from(policy.width);
     let mut out = Imposed::default();
+    let others: Vec<Vec<Key>> =
+        keys.iter().map(|k| implied.iter().filter_map(|i| i.other_name(k)).collect()).collect();
     for release in earlier.iter().filter(|r| r.population == population) {
         let (before, crossings) = (release.index(), release.crossings());
         for ((cell, c), key) in (0_u32..).zip(&tables.cells).zip(keys).filter(|((_, c), _)| c.published) {
             let named = |key: &Key| before.get(key).and_then(|o| release.published.cells.get(*o as usize));
-            let other = || implied.iter().find_map(|i| named(&i.other_name(key)?));
+            let other = || others.get(cell as usize).into_iter().flatten().find_map(named);
             // What it leaves out of a crossing that it lists is nil.
             let left = || {
                 let here = crossings.contains(&levels(key)) && release.chosen.iter().all(|c| c.takes(key));

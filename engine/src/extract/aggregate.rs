@@ -254,8 +254,8 @@ impl Cells {
             let value = u64::try_from(value)
                 .map_err(|_| Error::Corrupt(format!("jeu {} : valeur négative", dataset.name)))?;
             if dataset.measure.contributors.is_some() {
-                // The same persons may come back from row to row.
-                let persons = u64::try_from(persons.value(row)).unwrap_or(0);
+                // The same persons may come back from row to row. What nobody is said to make, somebody made.
+                let persons = u64::try_from(persons.value(row)).unwrap_or(0).max(u64::from(value > 0));
                 let cell = self.plain.entry(codes).or_default();
                 cell.sum = cell.sum.saturating_add(value);
                 cell.value = cell.value.max(persons);

@@ -207,7 +207,7 @@ threshold = 5
             ("persons = { name = \"eleves\", title = \"Élèves\" }\n", "", "se publient avec leur effectif"),
             ("sum = { name = \"montant\", title = \"Montant\" }\n", "", "se publie avec sa somme"),
             ("column = \"montant\"", "column = \"uai\"", "ne peut pas être sommée"),
-            ("\n[protection]\nthreshold = 5\n", "", "contributor désigne des personnes"),
+            ("\n[protection]\nthreshold = 5\n", "", "contributor et contributors disent"),
             ("sum = {", "dimension = \"uai\"\nsum = {", "un taux est la part"),
             ("kind = \"mean\"", "kind = \"rate\"", "un taux est la part"),
         ] {

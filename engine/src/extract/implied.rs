@@ -81,7 +81,12 @@ pub fn knowledge(
     }
     let name = |i: usize| names.get(i).map_or("", String::as_str);
     let idle = (flags..names.len()).filter(|i| !left.contains(i)).map(|i| name(i).to_owned()).collect();
-    let said = pairs.iter().zip(&found).filter(|((_, b), found)| *b >= flags || says(found));
+    // Whether rows were chosen is said as soon as one code says it.
+    let told = |found: &Pairs| found.values().any(|codes| codes.len() == 1);
+    let said = pairs
+        .iter()
+        .zip(&found)
+        .filter(|((_, b), found)| if *b >= flags { told(found) } else { says(found) });
     let implied = said.map(|((a, b), found)| {
         let codes = |(fine, coarse): (&String, &BTreeMap<String, u64>)| {
             (fine.clone(), coarse.keys().cloned().collect())

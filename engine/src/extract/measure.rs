@@ -179,7 +179,7 @@ impl Measure {
             fault("une somme ne dit pas combien de personnes la font : nommez la colonne qui les désigne (contributor) ou celle de leur nombre (contributors), ou prenez la mesure « count »".into());
         }
         if (self.contributor.is_some() || self.contributors.is_some()) && protection.is_none() {
-            fault("contributor désigne des personnes : [protection] est obligatoire".into());
+            fault("contributor et contributors disent des personnes : [protection] est obligatoire".into());
         }
         let beside = sums && self.contributor.is_some() || self.kind == K::Rate;
         if beside != self.persons.is_some() {

@@ -248,7 +248,7 @@ fn correlation(population: &str, policy: &Policy, found: &Criteria) -> String {
         .to_owned();
     if let Some((compared, among)) = found.raw_keys.filter(|(compared, _)| *compared > 0) {
         out.push_str(&format!(
-            "Sur {} dans les enregistrements comptés, {} parmi les codes publiés. ",
+            "Sur {} dans les livraisons comptées, {} parmi les codes publiés. ",
             count(compared, "identifiant de personne", "identifiants de personnes"),
             count(among, "se retrouve", "se retrouvent")
         ));

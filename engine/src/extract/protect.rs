@@ -126,7 +126,10 @@ fn built(dataset: &Dataset, inner: &BTreeMap<Vec<String>, Figures>, persons: boo
     }
     drop(nodes);
     let overlap = !dataset.measure.counts_persons();
-    Tables::build(vec![Spec { dimensions, records, published: dataset.margins.clone(), overlap }], persons)
+    let spec = Spec { dimensions, records, published: dataset.margins.clone(), overlap };
+    // One dataset that is no system keeps the night from nothing else.
+    Tables::build(vec![spec], persons)
+        .map_err(|e| Error::Refused { code: "TABLES", message: format!("jeu {} : {e}", dataset.name) })
 }
 
 /// Name of the node of the last column of a chain, marked by its level (Paris is an académie, a département and a

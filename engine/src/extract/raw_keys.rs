@@ -1,4 +1,5 @@
-//! Corrélation with the source itself: no identifier of a person may stand among what is published.
+//! Corrélation with the source itself: whether an identifier of a person stands among what is published. Columns
+//! that identify are no dimensions, so one that does is a coincidence, which the methodology tells.
 
 use super::dataset::Dataset;
 use super::table::Cube;
@@ -9,7 +10,7 @@ use arrow::compute::cast;
 use arrow::datatypes::DataType;
 use std::collections::BTreeSet;
 
-/// Identifiers of persons in the records that were counted, and how many of them are published codes.
+/// Identifiers of persons in the deliveries that were counted, and how many of them are published codes.
 ///
 /// # Errors
 /// When the store fails.

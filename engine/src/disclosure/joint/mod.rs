@@ -12,14 +12,14 @@ mod state;
 
 use super::audit::{Interval, Limits, attack};
 use super::policy::Uniform;
-use super::release::{Finding, Key, Reason, Release, label, levels, plain_findings};
+use super::release::{Finding, Key, LEFT, Reason, Release, label, levels, plain_findings};
 use super::slots::Slots;
 use super::suppress::Suppression;
 use super::system::{CellId, Known, Published, Relation};
 use crate::error::{Error, Result};
 use foldhash::fast::FixedState;
 use hashbrown::HashMap;
-use state::{Levels, State, Sum};
+use state::{Levels, Spread, State};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// Cells named in a message.
@@ -103,7 +103,10 @@ impl Joint {
                 let children = children.iter().map(|c| start + c).collect();
                 joint.published.relations.push(Relation { parent: start + parent, children });
             }
-            state.spread.iter().for_each(|sums| joint.split(start, sums));
+            state.spread.iter().for_each(|spread| joint.split(start, spread));
+            let chosen = by.get(name).into_iter().flatten().flat_map(|r| r.chosen.iter());
+            let flags: BTreeSet<&str> = chosen.map(|c| c.flag.as_str()).collect();
+            joint.left_out(start, name, state, &flags);
         }
         if let Some(last) = releases.last()
             && let Some(now) = states.get(last.state.as_str())
@@ -122,8 +125,29 @@ impl Joint {
         (self.cells.len() - 1) as CellId
     }
 
+    /// Adds what a choice of rows leaves of each cell: readers subtract what it took from what all are.
+    fn left_out(&mut self, start: CellId, name: &str, state: &State, flags: &BTreeSet<&str>) {
+        for (chosen, key) in (start..).zip(&state.keys) {
+            for (at, _) in key.iter().enumerate().filter(|(_, (l, _))| flags.contains(l.as_str())) {
+                let mut all = key.clone();
+                let (flag, _) = all.remove(at);
+                let Some(whole) = state.number(&all) else { continue };
+                let mut left = all;
+                left.push((flag, LEFT.to_owned()));
+                left.sort_unstable();
+                if state.number(&left).is_none() {
+                    let rest = self.push(&left, name, true, Known::Masked { floor: 0 });
+                    self.published
+                        .relations
+                        .push(Relation { parent: start + whole, children: vec![chosen, rest] });
+                }
+            }
+        }
+    }
+
     /// Adds sums in which some cells are spread over several margins: nobody knows how.
-    fn split(&mut self, start: CellId, sums: &[Sum]) {
+    fn split(&mut self, start: CellId, spread: &Spread) {
+        let sums = &spread.sums;
         let mut parts: BTreeMap<CellId, Vec<CellId>> = BTreeMap::new();
         for sum in sums {
             let mut children: Vec<CellId> = sum.sure.iter().map(|c| start + c).collect();
@@ -139,7 +163,7 @@ impl Joint {
         }
         for (parent, mut children) in parts {
             // Some of it may be under a margin that nobody lists.
-            if sums.iter().any(|s| s.more) {
+            if sums.iter().any(|s| s.more) || spread.loose.contains(&(parent - start)) {
                 children.push(self.push(&Key::new(), "", false, Known::Absent { floor: 0 }));
             }
             self.published.relations.push(Relation { parent, children });
@@ -422,6 +446,10 @@ pub fn refusal(findings: &[Finding], remedies: &[String]) -> Error {
         };
         let cells: Vec<String> = all.iter().take(NAMED).map(|f| label(&f.cell)).collect();
         let more = if all.len() > NAMED { " ; …" } else { "" };
+        if reason == Reason::Contradiction && all.iter().all(|f| f.cell.is_empty()) {
+            lines.push(format!("{} : ces chiffres se contredisent", names.join(" et ")));
+            continue;
+        }
         lines.push(format!(
             "{} : {what}, {} cas : {}{more}",
             names.join(" et "),

@@ -28,6 +28,13 @@ pub(super) struct Sum {
 /// Names of codes by level and plain code.
 type Composed = BTreeMap<String, BTreeMap<String, BTreeSet<String>>>;
 
+/// A crossing by another, where some cells are under several margins.
+pub(super) struct Spread {
+    pub sums: Vec<Sum>,
+    /// Cells of which a part may be under no margin that is there.
+    pub loose: BTreeSet<CellId>,
+}
+
 /// What one release lists.
 struct Listing<'a> {
     release: &'a Release,
@@ -62,7 +69,7 @@ pub(super) struct State<'a> {
     /// By margin and levels of what adds up to it.
     pub sums: BTreeMap<(CellId, Levels), BTreeSet<CellId>>,
     /// Sums that are not all known, one crossing by another.
-    pub spread: Vec<Vec<Sum>>,
+    pub spread: Vec<Spread>,
 }
 
 fn owned(key: &Key) -> Levels {
@@ -208,6 +215,7 @@ impl<'a> State<'a> {
         let mut sums: BTreeMap<CellId, (BTreeSet<CellId>, BTreeSet<CellId>)> =
             parents.iter().map(|p| (*p, Default::default())).collect();
         let mut nil: Vec<CellId> = Vec::new();
+        let mut loose: BTreeSet<CellId> = BTreeSet::new();
         let mut lost = false;
         for cell in self.crossings.get(fine).into_iter().flatten() {
             let Some(key) = self.keys.get(*cell as usize) else { continue };
@@ -221,7 +229,8 @@ impl<'a> State<'a> {
                 match self.numbers.get(parent).and_then(|p| sums.get_mut(p)) {
                     Some((sure, _)) if one => drop(sure.insert(*cell)),
                     Some((_, open)) => drop(open.insert(*cell)),
-                    None if one && self.known_of(parent) == Some(Known::Value(0)) => nil.push(*cell),
+                    None if self.known_of(parent) != Some(Known::Value(0)) => drop(loose.insert(*cell)),
+                    None if one => nil.push(*cell),
                     None => {}
                 }
             }
@@ -238,7 +247,7 @@ impl<'a> State<'a> {
                 spread.push(Sum { parent, sure, open, more });
             }
         }
-        self.spread.push(spread);
+        self.spread.push(Spread { sums: spread, loose });
     }
 }
 

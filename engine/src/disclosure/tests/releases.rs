@@ -442,6 +442,7 @@ fn a_policy_is_never_weaker_than_what_was_promised_before() {
     let strong = Policy { threshold: 11, width: 3, p_percent: Some(20), ..policy(Zeros::Published) };
     let weak = policy(Zeros::Published).strengthened(strong.uniform());
     assert_eq!((weak.threshold, weak.width, weak.p_percent), (11, 3, Some(20)));
+    assert!(weak.name.contains("relevée"), "{}", weak.name);
     let same = strong.clone().strengthened(policy(Zeros::Published).uniform());
     assert_eq!(same, strong);
 }

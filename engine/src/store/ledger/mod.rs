@@ -161,7 +161,7 @@ rows! {
         /// Dataset.
         dataset: String, /// Version.
         version: String, /// Folder.
-        path: String, /// Digest of its SHA256SUMS.
+        path: String, /// Digest of its data.csv.
         digest: String, /// Run.
         run_id: String,
     }
