@@ -1,4 +1,5 @@
 use super::*;
+use crate::disclosure::system::Relation;
 
 const FIELDS: &str = r#"[
  {"name":"departement","type":"string","cartulaire:role":"dimension","cartulaire:hierarchy":null},
