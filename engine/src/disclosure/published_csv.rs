@@ -8,6 +8,7 @@ mod additions;
 mod computed;
 mod layout;
 pub(super) mod lexer;
+mod listed;
 mod rows;
 
 use additions::adds_up;
@@ -57,6 +58,14 @@ pub struct PublishedTable {
     pub keys: Vec<Key>,
     /// Measures, in the order of columns.
     pub measures: Vec<Measure>,
+    /// Resources that the descriptor names besides `data.csv`.
+    pub resources: Vec<String>,
+    /// A column and its code that is the sum of the others, and not written [`TOTAL`].
+    pub unmarked_total: Option<(String, String)>,
+    /// Code numbers of each row, one per dimension.
+    codes: Vec<Vec<u32>>,
+    /// Dimensions of each hierarchy, coarse before fine.
+    chains: Vec<Vec<usize>>,
 }
 
 /// One measure of a table.
@@ -66,8 +75,12 @@ pub struct Measure {
     pub name: String,
     /// Its figures add up over dimensions. One that does not (a mean, a rate) has no additions.
     pub additive: bool,
-    /// They count persons.
+    /// Whole numbers.
+    pub whole: bool,
+    /// They count persons, or some are masked as if they did.
     pub persons: bool,
+    /// The package says that they count nobody.
+    pub nobody: bool,
     /// Persons make them together.
     pub amount: bool,
     /// Figures and additions.
@@ -131,6 +144,9 @@ struct Package {
     noise: Option<u32>,
     #[serde(rename = "cartulaire:policy")]
     policy: Option<Promised>,
+    /// Written by every package of ours, before they told their policy.
+    #[serde(rename = "cartulaire:table")]
+    table: Option<serde_json::Value>,
     resources: Vec<Resource>,
 }
 
@@ -203,7 +219,9 @@ pub fn parse(descriptor: &[u8], data: &[u8]) -> Result<PublishedTable> {
         let at = text.find(&format!("\"{near}\"")).unwrap_or(0);
         Error::config(fault_at("datapackage.json", &text, at, message))
     };
-    let Some(resource) = package.resources.into_iter().find(|r| r.path == "data.csv") else {
+    let (own, resources): (Vec<Resource>, Vec<Resource>) =
+        package.resources.into_iter().partition(|r| r.path == "data.csv");
+    let Some(resource) = own.into_iter().next() else {
         return Err(refuse("resources", "aucune ressource « data.csv »".into()));
     };
     let digest = Digest::of(data);
@@ -216,6 +234,14 @@ pub fn parse(descriptor: &[u8], data: &[u8]) -> Result<PublishedTable> {
     let rows = Rows::read(&layout, data)?;
     // A margin whose noise made it nil is not there.
     let (keys, relations) = (rows.keys(&layout), rows.relations(&layout, package.noise.is_none())?);
+    let older = package.policy.is_none() && package.table.is_some();
+    let full = rows.full(&layout);
+    // Noise leaves no sum right.
+    let unmarked_total = rows.unmarked_total(&layout).filter(|_| package.noise.is_none());
+    let places =
+        |chain: &Vec<usize>| chain.iter().filter_map(|c| layout.dimension.get(*c).copied()?).collect();
+    let chains = layout.chains.iter().map(places).collect();
+    let codes = rows.rows;
     let measures: Vec<Measure> = layout
         .measures
         .into_iter()
@@ -227,20 +253,30 @@ pub fn parse(descriptor: &[u8], data: &[u8]) -> Result<PublishedTable> {
                 |z| z == super::policy::Zeros::Concealed,
             );
             // Where persons are, their amount may be nil.
-            if !concealed && !field.amount {
-                for cell in &mut cells {
-                    if let Known::Masked { floor } = cell {
-                        *floor = 1;
-                    }
+            for (cell, full) in cells.iter_mut().zip(&full).filter(|_| !field.amount) {
+                if let (Known::Masked { floor }, false) = (cell, concealed && *full) {
+                    *floor = 1;
                 }
             }
-            let whole = field.kind == "integer" && package.noise.is_none();
+            let masked = cells.iter().any(|k| matches!(k, Known::Masked { .. }));
+            let integer = field.kind == "integer";
+            let whole = integer && package.noise.is_none();
             let additive = field.additive || (whole && adds_up(&cells, &relations));
             let added = additive || package.noise.is_some();
             let relations = if added { relations.clone() } else { Vec::new() };
-            let persons = !field.amount && field.persons.unwrap_or(true);
+            // What a package masks it hides from somebody, whatever it says that it counts.
+            let said = field.persons.unwrap_or(!older || masked);
+            let (persons, nobody) = (!field.amount && (said || masked), !field.amount && !said);
             let published = Published { cells, relations };
-            Measure { name: field.name, additive, persons, amount: field.amount, published }
+            Measure {
+                name: field.name,
+                additive,
+                whole: integer || field.additive,
+                persons,
+                nobody,
+                amount: field.amount,
+                published,
+            }
         })
         .collect();
     let mut measures = measures;
@@ -249,7 +285,23 @@ pub fn parse(descriptor: &[u8], data: &[u8]) -> Result<PublishedTable> {
     let (name, version, noise) = (package.name, package.version, package.noise);
     let promised =
         package.policy.map(|p| Uniform { threshold: p.threshold, width: p.width, percent: p.percent });
-    Ok(PublishedTable { name, version, digest, altered, unpinned, promised, base, noise, keys, measures })
+    let resources = resources.into_iter().map(|r| r.path).collect();
+    Ok(PublishedTable {
+        name,
+        version,
+        digest,
+        altered,
+        unpinned,
+        promised,
+        base,
+        noise,
+        keys,
+        measures,
+        resources,
+        unmarked_total,
+        codes,
+        chains,
+    })
 }
 
 /// Where nobody is, nothing is made: a masked amount beside a count of 0 is 0.

@@ -10,6 +10,9 @@ use crate::disclosure::system::{CellId, Known, Relation};
 use crate::error::{Error, Result};
 use std::collections::{BTreeMap, BTreeSet};
 
+/// Crossings of a table at most: each is compared with those that are finer.
+const CROSSINGS: usize = 1024;
+
 impl Rows<'_> {
     /// Levels of each hierarchy that a row details.
     pub(super) fn depths(&self, layout: &Layout, row: &[u32]) -> Vec<usize> {
@@ -63,6 +66,10 @@ impl Rows<'_> {
         let mut listed: BTreeMap<&Vec<usize>, Vec<CellId>> = BTreeMap::new();
         for (cell, depths) in (0_u32..).zip(&depths) {
             listed.entry(depths).or_default().push(cell);
+        }
+        if listed.len() > CROSSINGS {
+            let message = format!("{} croisements : au plus {CROSSINGS}", listed.len());
+            return Err(Error::config(fault_at("data.csv", self.data, 0, message)));
         }
         let below = |fine: &Vec<usize>, coarse: &Vec<usize>| {
             fine != coarse && fine.iter().zip(coarse).all(|(f, c)| f >= c)

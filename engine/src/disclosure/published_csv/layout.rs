@@ -47,6 +47,10 @@ pub(super) struct Layout {
     pub(super) dimensions: Vec<usize>,
 }
 
+/// Hierarchies and dimensions at most: every crossing of them is looked at with all others.
+const HIERARCHIES: usize = 8;
+const DIMENSIONS: usize = 24;
+
 /// What the fields say, or the name near which they are wrong and why.
 pub(super) fn layout(fields: Vec<Field>) -> Result<Layout, (String, String)> {
     let names: Vec<String> = fields.iter().map(|f| f.name.clone()).collect();
@@ -83,6 +87,14 @@ pub(super) fn layout(fields: Vec<Field>) -> Result<Layout, (String, String)> {
                 }
             }
         }
+    }
+    if layout.chains.len() > HIERARCHIES || layout.dimensions.len() > DIMENSIONS {
+        let message = format!(
+            "{} dimensions en {} hiérarchies : au plus {DIMENSIONS} et {HIERARCHIES}",
+            layout.dimensions.len(),
+            layout.chains.len()
+        );
+        return Err(("fields".into(), message));
     }
     for (i, field) in fields.into_iter().enumerate() {
         match field.role {

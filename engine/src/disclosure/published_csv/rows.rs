@@ -9,6 +9,9 @@ use crate::error::{ConfigFault, Error, Result};
 use foldhash::fast::FixedState;
 use hashbrown::HashMap;
 
+/// A whole figure at most: sums of any number of them can be added.
+const GREATEST: i64 = 1_000_000_000_000;
+
 /// The rows, codes numbered by column.
 pub(super) struct Rows<'a> {
     pub(super) data: &'a str,
@@ -121,7 +124,7 @@ impl<'a> Rows<'a> {
                     ("F", figure) => Known::Value(figure_of(figure, field).unwrap_or_else(|| {
                         fault(
                             *at,
-                            "un entier positif ou nul est attendu (un décimal pour une mesure number)".into(),
+                            "un entier de 0 à 10^12 est attendu (un décimal pour une mesure number)".into(),
                         );
                         0
                     })),
@@ -145,7 +148,8 @@ impl<'a> Rows<'a> {
 fn figure_of(text: &str, field: &Field) -> Option<i64> {
     let digits = |t: &str| !t.is_empty() && t.bytes().all(|b| b.is_ascii_digit());
     if field.additive || field.kind == "integer" {
-        return digits(text).then(|| text.parse().ok())?;
+        let whole: i64 = digits(text).then(|| text.parse().ok())??;
+        return (whole <= GREATEST).then_some(whole);
     }
     let (sign, text) = text.strip_prefix('-').map_or((1, text), |t| (-1, t));
     let (whole, part) = text.split_once('.').unwrap_or((text, "0"));
