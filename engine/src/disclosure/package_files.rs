@@ -76,7 +76,8 @@ pub fn alone(folder: &Path, resources: &[String], certificate: Option<&Path>) ->
         let name = entry.file_name().to_string_lossy().into_owned();
         let proof = certificate.is_some() && entry.path().canonicalize().ok() == certificate;
         // What is no plain file is not looked at: it may hold anything.
-        if !proof && !(known(&name) && entry.path().is_file()) {
+        let ours = proof || (known(&name) && entry.path().is_file());
+        if !ours {
             found.push(name);
         }
     }

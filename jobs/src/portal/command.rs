@@ -176,3 +176,30 @@ fn told(row: &Publication, portal: &str, found: &Published) -> String {
     found.notes.iter().for_each(|note| out.push_str(&format!("\n{note}")));
     out
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use cartulaire_engine::disclosure::policy::Uniform;
+    use cartulaire_engine::disclosure::verdict::Exposed;
+
+    #[test]
+    fn a_refusal_says_what_is_wrong() {
+        let mut found = Audit {
+            verdict: Verdict::Unsafe,
+            cells: 3,
+            suppressed: 0,
+            exposed: Vec::new(),
+            undecided: 0,
+            certified: true,
+            rule: Uniform { threshold: 5, width: 2, percent: 0 },
+            reason: None,
+            notes: Vec::new(),
+        };
+        assert_eq!(unproven(&found), "le certificat ne vaut pas");
+        found.exposed.push(Exposed { cell: "uai=A".into(), lower: 3, upper: 3 });
+        assert_eq!(unproven(&found), "1 cellule se recalcule de trop près");
+        found.reason = Some("1 chiffre publié compte moins de 5 personnes".into());
+        assert_eq!(unproven(&found), "1 chiffre publié compte moins de 5 personnes");
+    }
+}
