@@ -23,7 +23,8 @@ const SHOWN: usize = 20;
 pub fn run(config: &Config, args: &ExtractArgs, shown: &Shown) -> Result<u8> {
     match (&args.command, &args.dataset) {
         (Some(ExtractCommand::Audit { folder, certificate, threshold, width }), _) => {
-            let asked = Asked { threshold: threshold.map(i64::from), width: width.map(i64::from) };
+            let (threshold, width) = (threshold.map(i64::from), width.map(i64::from));
+            let asked = Asked { threshold, width, ..Asked::default() };
             audit(folder, certificate.as_deref(), asked, shown)
         }
         (None, Some(dataset)) => produce(config, dataset, args.date.date, args.out.as_deref(), shown),

@@ -247,6 +247,7 @@ pub(super) fn parse(file: &str, text: &str) -> Result<Contract> {
                         at: (line, column),
                     }
                 }),
+                counts_persons: c.counts_persons.as_ref().is_some_and(|p| *p.get_ref()),
                 path: c.path.as_ref().map(|p| p.get_ref().clone()),
                 parts: c.parts.clone(),
                 checksum: c.checksum,
@@ -290,6 +291,9 @@ pub(super) fn parse(file: &str, text: &str) -> Result<Contract> {
         }
     }
     for (spec, raw) in columns.iter().zip(&raw.column) {
+        if let Some(mark) = raw.counts_persons.as_ref().filter(|_| spec.kind != ColumnType::Integer) {
+            faults.add(mark, "« counts_persons » ne va qu'à une colonne integer : elle dit de combien de personnes est la ligne");
+        }
         if spec.repair.contains(&Repair::LeadingZeros) && spec.width.is_none() {
             faults.add(
                 &raw.name,

@@ -397,6 +397,8 @@ pub struct ColumnSpec {
     pub personal: Personal,
     /// Whose identifier it is, when it singles out one person.
     pub person: Option<PersonKey>,
+    /// How many persons the row is of, where none is named.
+    pub counts_persons: bool,
     /// XML: where the value stands (see [`load`]); the column's name by default.
     pub path: Option<String>,
     /// Names of the parts of a `$` composite.

@@ -202,6 +202,7 @@ pub(super) struct ColumnSection {
     pub(super) marks: [String; 2],
     pub(super) personal: Personal,
     pub(super) person: Option<Spanned<PersonSection>>,
+    pub(super) counts_persons: Option<Spanned<bool>>,
     pub(super) path: Option<Spanned<String>>,
     #[serde(default)]
     pub(super) parts: Vec<String>,

@@ -17,6 +17,7 @@ pub mod criteria;
 pub mod joint;
 pub mod microdata;
 mod moves;
+mod package_files;
 pub mod policy;
 pub mod proof_file;
 pub mod propose;

@@ -237,6 +237,17 @@ impl Uniform {
         }
     }
 
+    /// What a package says may be anything: numbers that a policy may have.
+    #[must_use]
+    pub fn bounded(self) -> Self {
+        let most = i64::from(Policy::LARGEST);
+        Uniform {
+            threshold: self.threshold.clamp(2, most),
+            width: self.width.clamp(1, most),
+            percent: self.percent.clamp(0, 100),
+        }
+    }
+
     /// By how much two tables must differ when the lesser has this.
     fn doubt(self, lower: i64) -> i64 {
         let share = i128::from(lower.max(0)) * i128::from(self.percent);

@@ -2,6 +2,7 @@
 
 use super::audit::{Limits, attack};
 use super::cell_key::Perturbation;
+use super::package_files::{alone, whole};
 use super::policy::Uniform;
 use super::proof_file::ProofFile;
 use super::published_csv::{Measure, PublishedTable, read};
@@ -9,7 +10,7 @@ use super::published_parquet::same_as_csv;
 use super::release::label;
 use super::system::{Known, Published};
 use crate::error::{Error, IoContext as _, Result};
-use crate::store::files;
+use crate::french::count;
 use serde::Serialize;
 use std::path::Path;
 
@@ -57,9 +58,9 @@ pub struct Audit {
     /// Why it is not safe, apart from the cells exposed.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub reason: Option<String>,
-    /// What the package does not say.
+    /// What the package does not say, and what nothing but the package says.
     #[serde(skip_serializing_if = "Vec::is_empty")]
-    pub notes: Vec<&'static str>,
+    pub notes: Vec<String>,
 }
 
 impl Audit {
@@ -79,30 +80,42 @@ impl Audit {
     }
 }
 
+/// The rule where nothing says another.
+const USUAL: Uniform = Uniform { threshold: 5, width: 2, percent: 0 };
+
 /// What an audit is asked, where it does not follow the policy that the package promises.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Asked {
-    /// Persons under which a cell is small.
+    /// Persons under which a cell is small, instead of those of its policy.
     pub threshold: Option<i64>,
-    /// Doubt about every masked cell.
+    /// Doubt about every masked cell, instead of that of its policy.
     pub width: Option<i64>,
+    /// What its policy may only strengthen.
+    pub least: Option<Uniform>,
 }
 
 impl Asked {
-    /// The rule for a table: what is asked, else what its policy promises, else 5 persons and a doubt of 2.
+    /// The rule for a table: the strictest of what is asked at least and of what its policy promises, else
+    /// [`USUAL`]; in numbers that a policy may have.
     fn rule(self, table: &PublishedTable) -> Uniform {
-        let own = table.promised.unwrap_or(Uniform { threshold: 5, width: 2, percent: 0 });
-        Uniform {
-            threshold: self.threshold.unwrap_or(own.threshold).max(2),
-            width: self.width.unwrap_or(own.width).max(1),
-            percent: own.percent,
-        }
+        let own = match (self.least, table.promised) {
+            (Some(least), Some(promised)) => least.strictest(promised),
+            (Some(one), None) | (None, Some(one)) => one,
+            (None, None) => USUAL,
+        };
+        let (threshold, width) = (self.threshold.unwrap_or(own.threshold), self.width.unwrap_or(own.width));
+        Uniform { threshold, width, ..own }.bounded()
+    }
+
+    /// Whether it asks for anything.
+    fn any(self) -> bool {
+        self.threshold.is_some() || self.width.is_some() || self.least.is_some()
     }
 }
 
 impl From<Uniform> for Asked {
     fn from(rule: Uniform) -> Self {
-        Asked { threshold: Some(rule.threshold), width: Some(rule.width) }
+        Asked { least: Some(rule), ..Asked::default() }
     }
 }
 
@@ -141,7 +154,12 @@ pub fn audit_folder(
         }
         found => found?,
     };
-    for (key, value) in table.printed_few(rule) {
+    let few = table.printed_few(rule);
+    if let (false, None) = (few.is_empty(), &audit.reason) {
+        let shown = count(few.len() as u64, "chiffre publié compte", "chiffres publiés comptent");
+        audit.reason = Some(format!("{shown} moins de {} personnes", rule.threshold));
+    }
+    for (key, value) in few {
         audit.exposed.push(Exposed { cell: label(key), lower: value, upper: value });
         audit.verdict = Verdict::Unsafe;
     }
@@ -152,39 +170,60 @@ pub fn audit_folder(
     if table.altered {
         refuse("data.csv a changé depuis que son descripteur a été écrit".into());
     }
-    for check in [same_as_csv(folder), whole(folder)] {
+    if let Some((column, code)) = &table.unmarked_total {
+        refuse(format!(
+            "« {code} » de « {column} » est la somme des autres modalités : un total s'écrit _T, sans quoi ce qui s'en calcule n'est pas examiné"
+        ));
+    }
+    let mut together = true;
+    let files = whole(folder).map(|there| together = there);
+    for check in [same_as_csv(folder), files, alone(folder, &table.resources, certificate)] {
         match check {
             Err(Error::Refused { message, .. }) => refuse(message),
             found => found?,
         }
     }
-    if table.unpinned {
-        audit.notes.push(
-            "le descripteur ne donne pas l'empreinte de data.csv : rien ne dit qu'il décrit ces chiffres",
-        );
-    }
-    if table.promised.is_none() {
-        audit.notes.push("le descripteur ne dit pas de politique : seuil de 5 personnes, doute de 2");
+    audit.notes = notes(&table, asked, rule);
+    if !together {
+        audit.notes.push("SHA256SUMS manque : rien ne dit que les fichiers vont ensemble".into());
     }
     Ok(audit)
 }
 
-/// Checks every file that `SHA256SUMS` names, where there is one.
-fn whole(folder: &Path) -> Result<()> {
-    let path = folder.join("SHA256SUMS");
-    let Ok(text) = std::fs::read_to_string(&path) else { return Ok(()) };
-    let refuse = |message: String| Err(Error::Refused { code: "PACKAGE_CHANGED", message });
-    for line in text.lines() {
-        let Some((digest, name)) = line.split_once("  ").filter(|(_, n)| !n.contains(['/', '\\'])) else {
-            return refuse("SHA256SUMS : une ligne n'est pas une empreinte et un nom".into());
-        };
-        let file = folder.join(name);
-        // What is no plain file is not read: a pipe has no end.
-        if !file.is_file() || files::digest(&file)?.to_string() != digest {
-            return refuse(format!("« {name} » n'est plus celui dont SHA256SUMS donne l'empreinte"));
-        }
+/// What a reader of the verdict must know: what the package does not say, and what it alone says.
+fn notes(table: &PublishedTable, asked: Asked, rule: Uniform) -> Vec<String> {
+    let mut notes = Vec::new();
+    if table.unpinned {
+        notes.push(
+            "le descripteur ne donne pas l'empreinte de data.csv : rien ne dit qu'il décrit ces chiffres"
+                .into(),
+        );
     }
-    Ok(())
+    let numbers = format!("seuil de {} personnes, doute de {}", rule.threshold, rule.width);
+    match table.promised {
+        None if asked.any() => {
+            notes.push(format!("le descripteur ne dit pas de politique ; la règle demandée : {numbers}"));
+        }
+        None => notes.push(format!("le descripteur ne dit pas de politique : {numbers}")),
+        Some(own) if own.threshold < USUAL.threshold => notes.push(format!(
+            "la politique que promet le paquet a un seuil de {} personnes : lui seul dit qu'il suffit",
+            own.threshold
+        )),
+        Some(_) => {}
+    }
+    if let Some(noise) = table.noise {
+        notes.push(format!("un bruit d'au plus {noise} sur chaque chiffre : seul le paquet le dit"));
+    }
+    for measure in table.measures.iter().filter(|m| m.nobody && m.whole) {
+        notes.push(match measure.persons {
+            true => format!(
+                "« {} » ne compterait pas de personnes, seul le paquet le dit : elle en masque, et a été examinée comme si elle en comptait",
+                measure.name
+            ),
+            false => format!("« {} » ne compterait pas de personnes : seul le paquet le dit", measure.name),
+        });
+    }
+    notes
 }
 
 /// Attacks every measure that adds up; `rule` is the doubt that masked counts must keep.
@@ -195,6 +234,7 @@ pub fn attack_table(table: &PublishedTable, rule: Uniform, limits: &Limits) -> R
     table.check_rounding(rule)?;
     table.check_computed()?;
     let mut audit = Audit::of(table, rule, false);
+    // Those that mask anything are of persons or of what they make, whatever the package says (see `parse`).
     for measure in table.measures.iter().filter(|m| m.additive && (m.persons || m.amount)) {
         let rule = rule.of(measure.persons);
         let found = match attack(&measure.published, |_| true, limits) {

@@ -8,6 +8,7 @@ use super::perturb::Method;
 use super::protection::{Policies, Written};
 use super::terms::{Terms, faults_of};
 use crate::contract::{ColumnSpec, ColumnType, Contract, Personal, fault_at, toml_file};
+use crate::disclosure::policy::Insiders;
 use crate::error::{ConfigFault, Error, Result};
 use chrono::{Datelike as _, NaiveDate};
 use serde::Deserialize;
@@ -303,6 +304,12 @@ impl Dataset {
                     "le bruit se tire des personnes : nommez la colonne qui les désigne (contributor)".into(),
                 );
             }
+            if measure.contributors.is_some() && !protection.always(Insiders::None) {
+                fault(
+                    protection_at,
+                    "contributors ne nomme personne : deux nombres égaux y seraient les mêmes personnes pour qui sait ce qu'il pèse ; prenez une politique dont insiders = \"none\"".into(),
+                );
+            }
             for name in protection.policy().attributes {
                 if !dimensions.iter().any(|d| d.name == name) {
                     fault(protection_at, format!("« {name} » n'est pas une dimension de ce jeu"));
@@ -310,8 +317,17 @@ impl Dataset {
             }
         } else if !protected && raw.microdata.is_none() {
             let all = [tables.own, tables.other].into_iter().flatten().flat_map(|c| &c.columns);
-            if all.into_iter().any(|c| c.personal != Personal::None) {
+            let columns: Vec<&ColumnSpec> = all.into_iter().collect();
+            if columns.iter().any(|c| c.personal != Personal::None) {
                 fault(at, "la table porte des données personnelles : [protection] est obligatoire".into());
+            } else if let Some(column) = columns.iter().find(|c| c.counts_persons) {
+                fault(
+                    at,
+                    format!(
+                        "« {} » dit de combien de personnes est chaque ligne : [protection] est obligatoire",
+                        column.name
+                    ),
+                );
             }
         }
         let chains = chains(&dimensions);
@@ -331,6 +347,13 @@ impl Dataset {
             }
             found
         });
+        // A period that grows from a version to the next: the difference is what the last rows hold.
+        if measure.contributors.is_some() && raw.dataset.years == Years::All && raw.dataset.closed.is_none() {
+            fault(
+                measure_at,
+                "contributors avec years = \"all\" : nommez la dimension de dates dont une période ne part qu'une fois finie (closed)".into(),
+            );
+        }
         if !faults.is_empty() {
             return Err(Error::Config(faults));
         }

@@ -167,9 +167,11 @@ impl Measure {
             fault("contributors va avec « sum », et sans contributor".into());
         }
         if let Some(column) = &self.contributors
-            && spec(column).is_some_and(|s| s.kind != ColumnType::Integer)
+            && spec(column).is_some_and(|s| !s.counts_persons)
         {
-            fault(format!("« {column} » n'est pas un entier : elle ne dit pas combien de personnes"));
+            fault(format!(
+                "« {column} » ne dit pas de combien de personnes est la ligne (counts_persons, dans son contrat)"
+            ));
         }
         if sums
             && self.contributor.is_none()
@@ -220,5 +222,131 @@ impl Measure {
             Some(ColumnType::Decimal { scale, .. }) => u32::try_from(*scale).unwrap_or(0),
             _ => 0,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::dataset::Dataset;
+    use super::super::protection::Policies;
+    use crate::contract::Contract;
+    use crate::error::{Error, Result};
+
+    const CONTRACT: &str = r#"
+[table]
+name = "audience"
+title = "Audience"
+description = "Audience"
+source = "essai"
+record_class = "essai"
+key = ["uai", "jour"]
+school_year_from = "jour"
+
+[input]
+format = "csv"
+
+[[column]]
+name = "uai"
+type = "text"
+personal = "none"
+
+[[column]]
+name = "jour"
+type = "date"
+personal = "none"
+
+[[column]]
+name = "visites"
+type = "integer"
+personal = "none"
+
+[[column]]
+name = "utilisateurs"
+type = "integer"
+personal = "none"
+counts_persons = true
+"#;
+
+    const DATASET: &str = r#"[dataset]
+name = "audience"
+title = "Audience"
+description = "Audience"
+table = "audience"
+years = "all"
+closed = "jour"
+
+[[dimension]]
+name = "uai"
+column = "uai"
+title = "UAI"
+
+[[dimension]]
+name = "jour"
+column = "jour"
+title = "Jour"
+
+[measure]
+name = "visites"
+title = "Visites"
+kind = "sum"
+column = "visites"
+contributors = "utilisateurs"
+
+[protection]
+threshold = 5
+insiders = "none"
+"#;
+
+    fn load(contract: &str, dataset: &str) -> Result<Dataset> {
+        Dataset::load("jeu.toml", dataset, &[Contract::parse("essai.toml", contract)?], &Policies::default())
+    }
+
+    fn faults(found: Result<Dataset>) -> Vec<(usize, String)> {
+        let Err(Error::Config(faults)) = found else { panic!("accepted") };
+        faults.into_iter().map(|f| (f.line, f.message)).collect()
+    }
+
+    #[test]
+    fn a_table_that_says_of_how_many_persons_its_rows_are_is_protected() {
+        assert!(load(CONTRACT, DATASET).is_ok());
+        let plain = DATASET.replace("contributors = \"utilisateurs\"\n", "");
+        let (open, _) = plain.split_once("\n[protection]").unwrap();
+        let found = faults(load(CONTRACT, open));
+        assert!(
+            matches!(found.as_slice(), [(2, text)] if text.contains("« utilisateurs » dit de combien")),
+            "{found:?}"
+        );
+        assert!(load(&CONTRACT.replace("counts_persons = true\n", ""), open).is_ok());
+    }
+
+    #[test]
+    fn contributors_are_a_number_of_persons_without_insiders_of_periods_that_are_over() {
+        for (old, new, line, want) in [
+            (
+                "contributors = \"utilisateurs\"",
+                "contributors = \"visites\"",
+                19,
+                "« visites » ne dit pas de combien",
+            ),
+            ("insiders = \"none\"", "insiders = \"pairs\"", 26, "insiders = \"none\""),
+            ("insiders = \"none\"\n", "", 26, "insiders = \"none\""),
+            ("closed = \"jour\"\n", "", 18, "(closed)"),
+        ] {
+            let found = faults(load(CONTRACT, &DATASET.replace(old, new)));
+            assert!(
+                matches!(found.as_slice(), [(at, text)] if *at == line && text.contains(want)),
+                "{want}: {found:?}"
+            );
+        }
+        let latest = DATASET.replace("closed = \"jour\"\n", "").replace("\"all\"", "\"latest\"");
+        assert!(load(CONTRACT, &latest).is_ok());
+    }
+
+    #[test]
+    fn only_a_whole_number_says_how_many_persons() {
+        let text =
+            CONTRACT.replace("type = \"text\"\npersonal", "type = \"text\"\ncounts_persons = true\npersonal");
+        let Err(Error::Config(found)) = Contract::parse("essai.toml", &text) else { panic!("accepted") };
+        assert_eq!((found.len(), found[0].line), (1, 17), "{found:?}");
     }
 }

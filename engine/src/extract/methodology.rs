@@ -12,6 +12,23 @@ use crate::french::{count, percent, thousands};
 /// Names told of a list.
 const TOLD: usize = 20;
 
+/// Text that people wrote, as a Markdown page shows it: no mark of HTML, nor of the column of a table, stands in it.
+/// Portals render these pages.
+pub fn plain(text: &str) -> String {
+    let mut out = String::with_capacity(text.len());
+    for c in text.chars() {
+        match c {
+            '&' => out.push_str("&amp;"),
+            '<' => out.push_str("&lt;"),
+            '>' => out.push_str("&gt;"),
+            // A backslash before it would be no escape after one of the text.
+            '|' => out.push_str("&#124;"),
+            c => out.push(c),
+        }
+    }
+    out
+}
+
 /// The page, for a dataset that counts persons (`policy`) or not.
 pub fn page(
     dataset: &Dataset,
@@ -21,34 +38,35 @@ pub fn page(
     figures_masked: (usize, usize),
 ) -> String {
     let version = edition.version;
-    let mut out = format!("# {} : méthode d'anonymisation\n\nVersion {version}.\n\n", dataset.title);
+    let mut out = format!("# {} : méthode d'anonymisation\n\nVersion {version}.\n\n", plain(&dataset.title));
+    let population = plain(&edition.who.population);
     let Some(policy) = policy else {
         out.push_str("Ce jeu ne compte pas de personnes : il n'est masqué aucune cellule.\n");
         return out;
     };
-    if let Some(text) = changed(dataset, &edition.who.population, policy, found) {
+    if let Some(text) = changed(dataset, &population, policy, found) {
         out.push_str(&text);
         return out;
     }
     if !dataset.measure.counts_persons() {
-        out.push_str(&made(&edition.who.population, policy));
+        out.push_str(&made(&population, policy));
         out.push_str(&loss(&Criteria::default(), figures_masked));
         out.push_str(&format!(
             "## 1. Individualisation\n\nAucun chiffre publié n'est fait par 1 à {} personnes.\n\n",
             policy.threshold - 1
         ));
-        out.push_str(&correlation(&edition.who.population, policy, found));
+        out.push_str(&correlation(&population, policy, found));
         out.push_str(
             "## 3. Inférence\n\nLe jeu ne compte pas de personnes : il n'en range aucune dans une modalité.\n\n",
         );
         out.push_str(&residual(&Criteria::default()));
         return out;
     }
-    out.push_str(&rules(&edition.who.population, policy));
+    out.push_str(&rules(&population, policy));
     out.push_str(&figures(dataset, policy));
     out.push_str(&loss(found, figures_masked));
     out.push_str(&individualisation(policy, found));
-    out.push_str(&correlation(&edition.who.population, policy, found));
+    out.push_str(&correlation(&population, policy, found));
     out.push_str(&inference(&found.inferences));
     out.push_str(&residual(found));
     out
@@ -70,7 +88,7 @@ fn made(population: &str, policy: &Policy) -> String {
          - D'aucune cellule masquée, un lecteur qui fait toutes les additions possibles ne connaît le chiffre à moins de {} % près.\n\n\
          La preuve est un certificat : pour chaque cellule masquée, deux tableaux d'entiers qui s'accordent avec tous les \
          chiffres publiés. Il est vérifié par des additions, sur les fichiers relus, avant que rien ne parte ; il n'est pas publié.\n\n",
-        policy.name,
+        plain(&policy.name),
         since(policy),
         policy.threshold - 1,
         policy.p_percent.unwrap_or(0)
@@ -86,7 +104,7 @@ fn rules(population: &str, policy: &Policy) -> String {
          distingue des premières : le statut est `C` dans les deux cas.\n\
          - De chaque cellule masquée, un lecteur qui fait toutes les additions possibles ne peut exclure ni la valeur {} ou \
          plus, ni aucune de deux valeurs distantes d'au moins {}.\n",
-        policy.name,
+        plain(&policy.name),
         population,
         policy.threshold - 1,
         policy.threshold,
@@ -119,7 +137,8 @@ fn rules(population: &str, policy: &Policy) -> String {
 /// The rules of a dataset whose figures are changed and not masked.
 fn changed(dataset: &Dataset, population: &str, policy: &Policy, found: &Criteria) -> Option<String> {
     let protection = dataset.protection.as_ref()?;
-    let head = format!("## Règles\n\nPolitique « {} », population « {population} ».\n\n", policy.name);
+    let head =
+        format!("## Règles\n\nPolitique « {} », population « {population} ».\n\n", plain(&policy.name));
     let threshold = policy.threshold;
     if let Some(base) = protection.base() {
         let told = found.rounding;
@@ -354,8 +373,8 @@ pub fn rows(dataset: &Dataset, version: &str, told: &Rows<'_>) -> String {
         "# {} : méthode d'anonymisation\n\nVersion {version}.\n\n## Règles\n\nDes lignes de personnes partent, et non leurs nombres. Raison écrite : « {} »\n\n\
          | Modèle | Demandé | Mesuré sur le fichier |\n|---|--:|--:|\n| k-anonymat : lignes semblables | {} | {} |\n| l-diversité : valeurs d'un secret dans une classe | {} | {} |\n\
          | t-proximité : distance à la répartition de tous | {} | {} |\n\n",
-        dataset.title,
-        told.reason,
+        plain(&dataset.title),
+        plain(told.reason),
         asked.k,
         found.k,
         asked.l,
@@ -396,4 +415,41 @@ pub fn rows(dataset: &Dataset, version: &str, told: &Rows<'_>) -> String {
     }
     out.push_str("\n## Risque résiduel\n\n- Ces modèles ne disent rien de qui connaît déjà une partie des secrets.\n- Un fichier de lignes ne se reprend pas : préférez un tableau.\n");
     out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::dataset::Dataset;
+    use super::super::earlier::Who;
+    use super::super::protection::Policies;
+    use super::*;
+    use crate::contract::Contract;
+
+    const CONTRACT: &str = r#"column = [{ name = "annee_scolaire", type = "annee_scolaire", personal = "none" }, { name = "code", type = "text", personal = "direct", person = { who = "eleve", space = "essai" } }, { name = "lieu", type = "text", personal = "none" }]
+input = { format = "csv" }
+table = { name = "essai", title = "Essai", description = "Essai", source = "essai", record_class = "essai", key = ["annee_scolaire", "code"], school_year_from = "annee_scolaire" }"#;
+
+    #[test]
+    fn what_people_wrote_stays_text_in_a_page() {
+        let text = "[dataset]\nname = \"essai\"\ntitle = \"A <b>|& B\"\ndescription = \"<img src=x>\"\ntable = \"essai\"\nyears = \"latest\"\n\
+             population = \"p<q\"\n[[dimension]]\nname = \"lieu\"\ncolumn = \"lieu\"\ntitle = \"Lieu\"\n\
+             [measure]\nname = \"n\"\ntitle = \"Nombre\"\nkind = \"count\"\ncontributor = \"code\"\n[protection]\nthreshold = 5\npolicy = \"<i>\"\n";
+        let contract = Contract::parse("essai.toml", CONTRACT).unwrap();
+        let dataset = Dataset::load("jeu.toml", text, &[contract], &Policies::default()).unwrap();
+        let who = Who { population: "p<q".into(), table: "essai".into(), year: None };
+        let edition = Edition {
+            version: "1",
+            who: &who,
+            state: "2026-01-12",
+            rows: &super::super::levels::Rows::default(),
+            modified: "2026-01-12",
+        };
+        let cube = super::super::table::Cube::with_totals(vec![vec![0]], &std::collections::BTreeMap::new());
+        let pages = super::super::publish::pages(&dataset, &cube, &edition, &Criteria::default());
+        for (name, bytes) in pages.iter().filter(|(name, _)| name.ends_with(".md")) {
+            let page = String::from_utf8(bytes.clone()).unwrap();
+            assert!(page.starts_with("# A &lt;b&gt;&#124;&amp; B"), "{name}: {page}");
+            assert!(!page.contains('<'), "{name}: {page}");
+        }
+    }
 }

@@ -91,7 +91,9 @@ pub fn build(
     let readme = format!(
         "# {}\n\n{}\n\nVersion {}. Licence Ouverte 2.0 (etalab-2.0).\n\nUne ligne par personne, rendue semblable à d'autres : \
          voir `METHODOLOGIE-anonymisation.md`. « {HIDDEN} » cache une valeur, `_Z` est une valeur absente dans la source.\n",
-        dataset.title, dataset.description, edition.version
+        methodology::plain(&dataset.title),
+        methodology::plain(&dataset.description),
+        edition.version
     );
     let pages =
         vec![("METHODOLOGIE-anonymisation.md", page.into_bytes()), ("README.md", readme.into_bytes())];

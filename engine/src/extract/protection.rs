@@ -279,6 +279,11 @@ impl Protection {
         self.policy.clone()
     }
 
+    /// Whether every text of the policy says this of what the people counted know.
+    pub fn always(&self, insiders: Insiders) -> bool {
+        self.texts.iter().all(|p| p.insiders == insiders)
+    }
+
     /// With the text in force on a day; none when none is yet.
     pub fn on(&self, date: NaiveDate) -> Option<Self> {
         let holds = |p: &&Policy| p.since.is_empty() || day(&p.since).is_some_and(|d| d <= date);

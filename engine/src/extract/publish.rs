@@ -6,6 +6,7 @@ use super::dataset::Dataset;
 use super::earlier::Who;
 use super::levels::Rows;
 use super::measure::Unit;
+use super::methodology::plain;
 use super::protection::Protection;
 use super::shown::{Shown, column};
 use super::table::Cube;
@@ -325,7 +326,7 @@ fn readme(dataset: &Dataset, cube: &Cube, edition: &Edition<'_>) -> String {
             if let Some(base) = protection.base() {
                 return format!(
                     "Politique « {} » : chaque chiffre est arrondi à un multiple de {base} ; rien n'est masqué, et une ligne absente vaut de 0 à {}.",
-                    policy.name,
+                    plain(&policy.name),
                     base - 1
                 );
             }
@@ -333,7 +334,7 @@ fn readme(dataset: &Dataset, cube: &Cube, edition: &Edition<'_>) -> String {
                 return format!(
                     "Politique « {} » : chaque chiffre porte un bruit d'au plus {noise}, le même pour les mêmes personnes ; les \
                      totaux ne sont pas les sommes des lignes, et une ligne absente vaut de 0 à {noise}.",
-                    policy.name
+                    plain(&policy.name)
                 );
             }
             if !dataset.measure.counts_persons() {
@@ -341,7 +342,7 @@ fn readme(dataset: &Dataset, cube: &Cube, edition: &Edition<'_>) -> String {
                     "Politique « {} » : une cellule que font de 1 à {} personnes est masquée, ainsi que celles qui permettraient de la \
                      recalculer à partir des totaux. {masked} chiffres sur {figures} sont masqués ; d'aucun on ne connaît la valeur à \
                      moins de {} % près, ce que deux tableaux vérifiés avant la publication prouvent.",
-                    policy.name,
+                    plain(&policy.name),
                     policy.threshold - 1,
                     policy.p_percent.unwrap_or(0)
                 );
@@ -352,11 +353,11 @@ fn readme(dataset: &Dataset, cube: &Cube, edition: &Edition<'_>) -> String {
                  cellule masquée, deux tableaux qui s'accordent avec tout ce qui est publié ont été vérifiés : l'un y met {} ou \
                  plus, et ils diffèrent d'au moins {}. Les autres publications de la même population (« {} ») ont été examinées \
                  avec celle-ci.",
-                policy.name,
+                plain(&policy.name),
                 policy.threshold - 1,
                 policy.threshold,
                 policy.width,
-                edition.who.population
+                plain(&edition.who.population)
             )
         },
     );
@@ -382,6 +383,7 @@ fn readme(dataset: &Dataset, cube: &Cube, edition: &Edition<'_>) -> String {
          - `SHA256SUMS` : empreintes.\n\n## Lecture\n\n\
          `_T` est le total d'une dimension. {absent}{status}\n\n\
          ## Protection\n\n{protection}\n",
-        dataset.title, dataset.description
+        plain(&dataset.title),
+        plain(&dataset.description)
     )
 }

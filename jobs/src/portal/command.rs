@@ -7,9 +7,10 @@ use crate::exit;
 use crate::output::Shown;
 use crate::runner::{now, open_store_existing, today};
 use cartulaire_engine::disclosure::audit::Limits;
-use cartulaire_engine::disclosure::verdict::{Asked, Verdict, audit_folder};
+use cartulaire_engine::disclosure::verdict::{Asked, Audit, Verdict, audit_folder};
 use cartulaire_engine::error::{Error, IoContext as _, Result};
 use cartulaire_engine::extract;
+use cartulaire_engine::french::count;
 use cartulaire_engine::journal::{self, NewEntry};
 use cartulaire_engine::store::{PortalStep, Publication, Store};
 use serde_json::{Value, json};
@@ -121,11 +122,18 @@ fn proven(config: &Config, store: &Store, row: &Publication) -> Result<()> {
     if found.verdict == Verdict::Safe {
         return Ok(());
     }
-    refuse(format!(
-        "« {} » : {}",
-        row.path,
-        found.reason.unwrap_or_else(|| "le certificat ne vaut pas".into())
-    ))
+    refuse(format!("« {} » : {}", row.path, unproven(&found)))
+}
+
+/// Why a package is not safe.
+fn unproven(found: &Audit) -> String {
+    match (&found.reason, found.exposed.len()) {
+        (Some(reason), _) => reason.clone(),
+        (None, 0) => "le certificat ne vaut pas".into(),
+        (None, n) => {
+            format!("{} de trop près", count(n as u64, "cellule se recalcule", "cellules se recalculent"))
+        }
+    }
 }
 
 fn note(
@@ -167,4 +175,31 @@ fn told(row: &Publication, portal: &str, found: &Published) -> String {
     };
     found.notes.iter().for_each(|note| out.push_str(&format!("\n{note}")));
     out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use cartulaire_engine::disclosure::policy::Uniform;
+    use cartulaire_engine::disclosure::verdict::Exposed;
+
+    #[test]
+    fn a_refusal_says_what_is_wrong() {
+        let mut found = Audit {
+            verdict: Verdict::Unsafe,
+            cells: 3,
+            suppressed: 0,
+            exposed: Vec::new(),
+            undecided: 0,
+            certified: true,
+            rule: Uniform { threshold: 5, width: 2, percent: 0 },
+            reason: None,
+            notes: Vec::new(),
+        };
+        assert_eq!(unproven(&found), "le certificat ne vaut pas");
+        found.exposed.push(Exposed { cell: "uai=A".into(), lower: 3, upper: 3 });
+        assert_eq!(unproven(&found), "1 cellule se recalcule de trop près");
+        found.reason = Some("1 chiffre publié compte moins de 5 personnes".into());
+        assert_eq!(unproven(&found), "1 chiffre publié compte moins de 5 personnes");
+    }
 }

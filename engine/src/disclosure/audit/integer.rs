@@ -93,7 +93,7 @@ fn search(
     }
     let Outcome::Best(value) = solver.extreme(i, way) else { return false };
     let outer = whole(value, way);
-    if best.is_some_and(|b| (outer - b) * way <= 0) {
+    if best.is_some_and(|b| outer.saturating_sub(b).saturating_mul(way) <= 0) {
         return true;
     }
     let Some((at, fraction)) = solver.fraction() else {

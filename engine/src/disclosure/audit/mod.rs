@@ -199,15 +199,18 @@ fn unknowns(published: &Published) -> Result<Unknowns> {
     }
     for relation in &published.relations {
         let mut terms = Vec::new();
-        let mut sum: i64 = 0;
+        let mut sum: i128 = 0;
         let all = relation.children.iter().map(|c| (*c, 1)).chain([(relation.parent, -1)]);
         for (cell, sign) in all {
             match published.cells.get(cell as usize).and_then(|k| k.value()) {
-                Some(v) => sum = sum.saturating_sub(v.saturating_mul(sign)),
+                Some(v) => sum -= i128::from(v) * i128::from(sign),
                 None => terms.push((number.at(cell as usize), sign)),
             }
         }
         if !terms.is_empty() {
+            let Some(sum) = i64::try_from(sum).ok().filter(|s| (-FREE..FREE).contains(s)) else {
+                return Err(Error::Corrupt("une somme est trop grande pour être examinée".into()));
+            };
             found.rows.push((terms, sum));
         } else if sum != 0 {
             return Err(Error::Corrupt(
@@ -216,4 +219,27 @@ fn unknowns(published: &Published) -> Result<Unknowns> {
         }
     }
     Ok(found)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn figures_at_the_end_of_the_range_are_no_panic() {
+        let masked = |n: usize| std::iter::repeat_n(Known::Masked { floor: 0 }, n);
+        for total in [1_000_000_000_000_000_000, i64::MAX] {
+            let cells: Vec<Known> = std::iter::once(Known::Value(total)).chain(masked(12)).collect();
+            let relations = vec![Relation { parent: 0, children: (1..13).collect() }];
+            let found = attack(&Published { cells, relations }, |_| true, &Limits::default());
+            match found {
+                Ok(found) => assert!(found.iter().all(|i| i.lower == 0 && i.upper >= Some(total))),
+                Err(e) => assert!(matches!(e, Error::Corrupt(_)) && total == i64::MAX),
+            }
+        }
+        // Two printed figures that leave the range together.
+        let cells = vec![Known::Masked { floor: 0 }, Known::Value(i64::MAX), Known::Value(i64::MAX)];
+        let relations = vec![Relation { parent: 0, children: vec![1, 2] }];
+        assert!(attack(&Published { cells, relations }, |_| true, &Limits::default()).is_err());
+    }
 }

@@ -32,19 +32,20 @@ pub(super) fn run(unknowns: &mut Unknowns) -> Option<()> {
         visits.change(row as usize, |n| n + 1);
         let (terms, sum) = unknowns.rows.get(row as usize)?;
         // Least and greatest of the whole sum, with what has no bound counted apart.
-        let (mut least, mut most, mut no_least, mut no_most) = (0_i64, 0_i64, 0, 0);
+        let (mut least, mut most, mut no_least, mut no_most) = (0_i128, 0_i128, 0, 0);
         for (i, sign) in terms {
             let (lower, upper) = range(unknowns, *i, *sign);
             match lower {
-                Some(v) => least += v,
+                Some(v) => least += i128::from(v),
                 None => no_least += 1,
             }
             match upper {
-                Some(v) => most += v,
+                Some(v) => most += i128::from(v),
                 None => no_most += 1,
             }
         }
-        if (no_least == 0 && least > *sum) || (no_most == 0 && most < *sum) {
+        let sum = i128::from(*sum);
+        if (no_least == 0 && least > sum) || (no_most == 0 && most < sum) {
             return None;
         }
         let mut changed = Vec::new();
@@ -53,8 +54,8 @@ pub(super) fn run(unknowns: &mut Unknowns) -> Option<()> {
             // sign × x is at most what is left when all others are least, and at least the contrary.
             let others_least = no_least - i32::from(lower.is_none());
             let others_most = no_most - i32::from(upper.is_none());
-            let at_most = (others_least == 0).then(|| sum - (least - lower.unwrap_or(0)));
-            let at_least = (others_most == 0).then(|| sum - (most - upper.unwrap_or(0)));
+            let at_most = (others_least == 0).then(|| inside(sum - (least - i128::from(lower.unwrap_or(0)))));
+            let at_least = (others_most == 0).then(|| inside(sum - (most - i128::from(upper.unwrap_or(0)))));
             let (at_least, at_most) =
                 if *sign > 0 { (at_least, at_most) } else { (at_most.map(|v| -v), at_least.map(|v| -v)) };
             changed.push((*i, at_least, at_most));
@@ -80,6 +81,11 @@ pub(super) fn run(unknowns: &mut Unknowns) -> Option<()> {
         }
     }
     Some(())
+}
+
+/// A bound as it is kept: past [`FREE`] there is none.
+fn inside(bound: i128) -> i64 {
+    i64::try_from(bound.clamp(i128::from(-FREE), i128::from(FREE))).unwrap_or(FREE)
 }
 
 /// Bounds of sign × x.

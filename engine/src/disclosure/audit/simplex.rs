@@ -55,14 +55,15 @@ impl Solver {
         for row in &part.rows {
             let (terms, sum) = unknowns.rows.get(*row as usize)?;
             let mut kept = Vec::new();
-            let mut rest = *sum;
+            // Figures are foreign: what does not fit is left unsolved.
+            let mut rest = i128::from(*sum);
             for (i, sign) in terms {
                 match local(*i) {
                     Some(at) => kept.push((at as u32, *sign)),
-                    None => rest -= sign * unknowns.lower.at(*i as usize),
+                    None => rest -= i128::from(*sign) * i128::from(unknowns.lower.at(*i as usize)),
                 }
             }
-            equations.push((kept, rest));
+            equations.push((kept, i64::try_from(rest).ok()?));
         }
         equations.sort_by_key(|(terms, _)| terms.len());
         let (basis, rows) = eliminate(&equations, n, limits.dense)?;
@@ -160,9 +161,11 @@ impl Solver {
             }
             x.push(near as i64);
         }
-        self.equations
-            .iter()
-            .all(|(t, sum)| t.iter().map(|(i, s)| s * x.at(*i as usize)).sum::<i64>() == *sum)
+        // A vertex far out is not whole for having left the range of what is added.
+        let added = |t: &[(u32, i64)]| -> i128 {
+            t.iter().map(|(i, s)| i128::from(*s) * i128::from(x.at(*i as usize))).sum()
+        };
+        self.equations.iter().all(|(t, sum)| added(t) == i128::from(*sum))
     }
 
     /// First unknown whose value is not whole.

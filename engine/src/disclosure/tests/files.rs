@@ -160,6 +160,8 @@ fn a_publication_and_its_certificate_are_audited_from_their_files() {
         audit_folder(folder.path(), Some(&path("certificate.json")), rule.into(), &Limits::default())
             .unwrap();
     assert_eq!((proven.verdict, proven.certified), (Verdict::Safe, true));
+    // A proof that is not named is a file that nobody proved.
+    std::fs::remove_file(path("certificate.json")).unwrap();
     let attacked = audit_folder(folder.path(), None, rule.into(), &Limits::default()).unwrap();
     assert_eq!((attacked.verdict, attacked.undecided, attacked.exposed.len()), (Verdict::Safe, 0, 0));
     assert_eq!((attacked.suppressed, attacked.cells), (proven.suppressed, proven.cells));

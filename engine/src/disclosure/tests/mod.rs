@@ -2,6 +2,7 @@
 
 mod files;
 mod releases;
+mod verdicts;
 
 use crate::disclosure::audit::{Interval, Limits, attack};
 use crate::disclosure::certificate::{Certificate, Checked};
