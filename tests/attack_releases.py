@@ -74,7 +74,7 @@ def read(folder):
     who = [("package", *folder.parts[-2:])] + [("population", said("population"))] * bool(said("population"))
     who += [("table", said("table"), said("school_year"))] * bool(said("table") and "cartulaire:school_year" in package)
     common = Table("/".join(folder.parts[-2:]), "", [], who=frozenset(who), population=said("population"),
-                   state=(said("state"), said("filter") or ""), dims={d: own for own, d in dims.values()},
+                   state=(said("state"), rows(said("filter") or "")), dims={d: own for own, d in dims.values()},
                    rule=Rule(*((said("policy") or {}).get(k) or 0 for k in Rule._fields)),
                    coarser={dims[f["name"]][1]: dims[f["cartulaire:hierarchy"]][1]
                             for f in fields if f.get("cartulaire:hierarchy")})
@@ -138,6 +138,11 @@ def compose(up):
                 new = {low: up[c, d][mid] for low, mid in up[a, b].items() if mid in up[c, d]} | up[a, d]
                 up[a, d], more = new, more or len(new) > len(up[a, d])
     return up
+
+
+def rows(text):
+    """The choice of rows; that periods are over, or that a figure is there, mostly leaves nothing out: a reader supposes so."""
+    return " & ".join(p for p in text.split(" & ") if "<" not in p and not p.endswith(" présent"))
 
 
 def hierarchies(tables, known=()):

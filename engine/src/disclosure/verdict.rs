@@ -1,6 +1,6 @@
 //! The audit of a publication by its files: attacked, or checked against its certificate.
 
-use super::audit::{Limits, attack};
+use super::audit::{Limits, attack_until};
 use super::cell_key::Perturbation;
 use super::package_files::{alone, whole};
 use super::policy::Uniform;
@@ -237,9 +237,12 @@ pub fn attack_table(table: &PublishedTable, rule: Uniform, limits: &Limits) -> R
     // Those that mask anything are of persons or of what they make, whatever the package says (see `parse`).
     for measure in table.measures.iter().filter(|m| m.additive && (m.persons || m.amount)) {
         let rule = rule.of(measure.persons);
-        let found = match attack(&measure.published, |_| true, limits) {
+        let enough = |_, low: i64, high: i64| low < high && rule.allows(low, Some(high));
+        let found = match attack_until(&measure.published, |_| true, enough, limits) {
             // Masked cells are not all at least one.
-            Err(Error::Corrupt(_)) => attack(&with_zeros(&measure.published), |_| true, limits)?,
+            Err(Error::Corrupt(_)) => {
+                attack_until(&with_zeros(&measure.published), |_| true, enough, limits)?
+            }
             found => found?,
         };
         for i in found {

@@ -35,11 +35,14 @@ pub struct Limits {
     pub branched: usize,
     /// Pivots of one bound.
     pub pivots: usize,
+    /// Coefficients of solved components that may be looked at in all; what is left keeps the bounds found by
+    /// propagation.
+    pub work: u64,
 }
 
 impl Default for Limits {
     fn default() -> Self {
-        Limits { dense: 12_000_000, nodes: 60, branched: 20_000, pivots: 20_000 }
+        Limits { dense: 12_000_000, nodes: 60, branched: 20_000, pivots: 20_000, work: u64::MAX }
     }
 }
 
@@ -104,9 +107,23 @@ pub fn attack(
     wanted: impl Fn(CellId) -> bool,
     limits: &Limits,
 ) -> Result<Vec<Interval>> {
+    attack_until(published, wanted, |_, _, _| false, limits)
+}
+
+/// The same, but a cell is left alone once the tables that were met show it between two figures that are `enough`
+/// doubt: its bounds are then those of propagation.
+///
+/// # Errors
+/// As [`attack`].
+pub fn attack_until(
+    published: &Published,
+    wanted: impl Fn(CellId) -> bool,
+    enough: impl Fn(CellId, i64, i64) -> bool,
+    limits: &Limits,
+) -> Result<Vec<Interval>> {
     published.validate()?;
     let masked = |cell: CellId| matches!(published.cells.get(cell as usize), Some(Known::Masked { .. }));
-    solve(unknowns(published)?, |cell| masked(cell) && wanted(cell), limits)
+    solve(unknowns(published)?, |cell| masked(cell) && wanted(cell), enough, limits)
 }
 
 /// Exact bounds of every cell when each lies within its own (a least and a greatest figure) and
@@ -126,17 +143,23 @@ pub fn attack_within(
     for (upper, (_, bound)) in unknowns.upper.iter_mut().zip(bounds) {
         *upper = *bound;
     }
-    solve(unknowns, |_| true, limits)
+    solve(unknowns, |_| true, |_, _, _| false, limits)
 }
 
 /// Bounds of the unknowns that `wanted` names.
-fn solve(mut unknowns: Unknowns, wanted: impl Fn(CellId) -> bool, limits: &Limits) -> Result<Vec<Interval>> {
+fn solve(
+    mut unknowns: Unknowns,
+    wanted: impl Fn(CellId) -> bool,
+    enough: impl Fn(CellId, i64, i64) -> bool,
+    limits: &Limits,
+) -> Result<Vec<Interval>> {
     let impossible =
         || Error::Corrupt("les chiffres publiés se contredisent : aucun tableau ne les vérifie".into());
     propagate::run(&mut unknowns).ok_or_else(impossible)?;
     let n = unknowns.cells.len();
     let mut exact = vec![(false, false); n];
     let mut seen = vec![None; n];
+    let mut work = 0_u64;
     for i in 0..n {
         if unknowns.lower.at(i) == unknowns.upper.at(i) {
             exact.put(i, (true, true));
@@ -154,9 +177,13 @@ fn solve(mut unknowns: Unknowns, wanted: impl Fn(CellId) -> bool, limits: &Limit
         let mut tables = integer::Seen::new(part.unknowns.len());
         for (at, i) in part.unknowns.iter().enumerate() {
             let i = *i as usize;
-            if !wanted(unknowns.cells.at(i)) {
+            let cell = unknowns.cells.at(i);
+            let shown = tables.of(at).is_some_and(|(low, high)| enough(cell, low, high));
+            if !wanted(cell) || shown || work > limits.work {
                 continue;
             }
+            work = work.saturating_add(solver.size() as u64).saturating_add(solver.spent);
+            solver.spent = 0;
             let low = integer::bound(&mut solver, &mut home, at, -1, limits, &mut tables);
             let high = integer::bound(&mut solver, &mut home, at, 1, limits, &mut tables);
             if let Some(b) = low {

@@ -42,6 +42,8 @@ pub(super) struct Solver {
     /// Values of the basis.
     values: Vec<f64>,
     pivots: usize,
+    /// Coefficients looked at.
+    pub spent: u64,
     /// The equations, to check whole solutions exactly.
     equations: Vec<(Vec<(u32, i64)>, i64)>,
 }
@@ -111,6 +113,7 @@ impl Solver {
             table,
             values,
             pivots: limits.pivots,
+            spent: 0,
             equations,
         };
         for j in 0..solver.free.len() {
@@ -363,6 +366,7 @@ impl Solver {
                 continue;
             }
             row.put(j, 0.0);
+            self.spent = self.spent.saturating_add(used.len() as u64);
             for u in &used {
                 row.put(*u, snap(row.at(*u) - a * line.at(*u)));
             }

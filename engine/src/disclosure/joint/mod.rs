@@ -10,7 +10,7 @@
 
 mod state;
 
-use super::audit::{Interval, Limits, attack};
+use super::audit::{Interval, Limits, attack_until};
 use super::policy::Uniform;
 use super::release::{Finding, Key, LEFT, Reason, Release, label, levels, plain_findings};
 use super::slots::Slots;
@@ -24,6 +24,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 /// Cells named in a message.
 const NAMED: usize = 5;
+/// Work of an attack between two states: it shows danger, and does not prove that there is none.
+const BETWEEN: u64 = 20_000_000_000;
 
 /// Releases joined; the last is the candidate.
 #[derive(Debug, Clone)]
@@ -244,14 +246,19 @@ impl Joint {
     ) -> Result<Vec<(Meaning, Interval)>> {
         let proven: Vec<Vec<bool>> = proofs.iter().map(|p| self.proven(p, rule)).collect();
         let wanted = |cell: CellId| !proven.iter().any(|p| p.at(cell as usize));
-        let found = attack(&self.published, wanted, limits)?.into_iter().filter_map(|i| {
+        let doubt = |meaning: &Meaning, low: i64, high: Option<i64>| match meaning.difference {
+            true => rule.allows_difference(low, high),
+            false => rule.allows(low, high),
+        };
+        let enough = |cell: CellId, low: i64, high: i64| {
+            low < high && self.cells.get(cell as usize).is_some_and(|m| doubt(m, low, Some(high)))
+        };
+        let bounded = if self.alone { *limits } else { Limits { work: limits.work.min(BETWEEN), ..*limits } };
+        let found = attack_until(&self.published, wanted, enough, &bounded)?.into_iter().filter_map(|i| {
             let meaning = self.cells.get(i.cell as usize)?;
-            let doubt = |low: i64, high: Option<i64>| match meaning.difference {
-                true => rule.allows_difference(low, high),
-                false => rule.allows(low, high),
-            };
+            let doubt = |low: i64, high: Option<i64>| doubt(meaning, low, high);
             // In one state, what is neither shown to be in doubt nor computed is no better than computed.
-            let safe = if self.alone { i.proves(doubt) } else { doubt(i.lower, i.upper) };
+            let safe = i.proves(doubt) || (!self.alone && doubt(i.lower, i.upper));
             (!safe).then(|| (meaning.clone(), i))
         });
         Ok(found.collect())
@@ -368,14 +375,20 @@ pub fn review(
         found.extend(plain);
     }
     if linked.len() > 1 && sets.len() == linked.len() + 1 {
-        sets.push(linked.iter().copied().chain([candidate]).collect());
+        // All together say what any of them says: two by two only tell which.
+        let all: Vec<&Release> = linked.iter().copied().chain([candidate]).collect();
+        match supposing(&all, rule, limits, proofs)? {
+            Supposing::Found(exposed) if exposed.is_empty() => sets.truncate(1),
+            _ => sets.push(all),
+        }
     }
     for f in found.iter().filter(|f| f.reason == Reason::Difference) {
         let state = linked.iter().find(|r| f.releases.first() == Some(&r.name)).map(|r| r.state.clone());
         seen.insert((state.unwrap_or_default(), f.cell.clone(), true));
     }
     for set in sets {
-        let Some(exposed) = supposing(&set, rule, limits, proofs)? else {
+        let (Supposing::Found(exposed) | Supposing::Less(exposed)) = supposing(&set, rule, limits, proofs)?
+        else {
             // Nothing is proven against what contradicts itself.
             found.push(Finding {
                 releases: set.iter().map(|r| r.name.clone()).collect(),
@@ -402,13 +415,17 @@ pub fn review(
     Ok(found)
 }
 
-/// What is exposed under whatever a reader may suppose; none when the releases contradict each other.
-fn supposing(
-    set: &[&Release],
-    rule: Uniform,
-    limits: &Limits,
-    proofs: &[Proof<'_>],
-) -> Result<Option<Vec<(Meaning, Interval)>>> {
+/// What a reader finds by what he may suppose.
+enum Supposing {
+    /// These are exposed.
+    Found(Vec<(Meaning, Interval)>),
+    /// These, of who supposes nothing: whatever else he may suppose contradicts what is printed.
+    Less(Vec<(Meaning, Interval)>),
+    /// The releases contradict each other.
+    Contradiction,
+}
+
+fn supposing(set: &[&Release], rule: Uniform, limits: &Limits, proofs: &[Proof<'_>]) -> Result<Supposing> {
     let mut found: Option<Vec<(Meaning, Interval)>> = None;
     let first = Joint::of(set, Supposed::Come);
     let again = first.still.then(|| Joint::of(set, Supposed::Gone));
@@ -419,13 +436,13 @@ fn supposing(
             exposed => found.get_or_insert_default().extend(exposed?),
         }
     }
-    if found.is_none() {
-        found = match Joint::of(set, Supposed::Nothing).exposed(rule, limits, proofs) {
-            Err(Error::Corrupt(_)) => None,
-            exposed => Some(exposed?),
-        };
+    if let Some(found) = found {
+        return Ok(Supposing::Found(found));
     }
-    Ok(found)
+    match Joint::of(set, Supposed::Nothing).exposed(rule, limits, proofs) {
+        Err(Error::Corrupt(_)) => Ok(Supposing::Contradiction),
+        exposed => Ok(Supposing::Less(exposed?)),
+    }
 }
 
 /// The refusal of a candidate, for people: which releases, which cells, and what to do instead.
