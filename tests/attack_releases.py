@@ -74,7 +74,7 @@ def read(folder):
     who = [("package", *folder.parts[-2:])] + [("population", said("population"))] * bool(said("population"))
     who += [("table", said("table"), said("school_year"))] * bool(said("table") and "cartulaire:school_year" in package)
     common = Table("/".join(folder.parts[-2:]), "", [], who=frozenset(who), population=said("population"),
-                   state=(said("state"), rows(said("filter") or "")), dims={d: own for own, d in dims.values()},
+                   state=(said("state"), choice(said("filter") or "")), dims={d: own for own, d in dims.values()},
                    rule=Rule(*((said("policy") or {}).get(k) or 0 for k in Rule._fields)),
                    coarser={dims[f["name"]][1]: dims[f["cartulaire:hierarchy"]][1]
                             for f in fields if f.get("cartulaire:hierarchy")})
@@ -140,7 +140,7 @@ def compose(up):
     return up
 
 
-def rows(text):
+def choice(text):
     """The choice of rows; that periods are over, or that a figure is there, mostly leaves nothing out: a reader supposes so."""
     return " & ".join(p for p in text.split(" & ") if "<" not in p and not p.endswith(" présent"))
 

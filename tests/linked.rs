@@ -368,3 +368,18 @@ fn a_table_in_which_everything_is_known_to_add_up_is_still_safe() {
         assert_eq!(unmasked(&own, name, common::DATE)["verdict"], "safe", "{name}");
     }
 }
+
+#[test]
+fn a_choice_beside_a_crossing_of_the_same_column_is_subtracted() {
+    let own = Own::new("x");
+    let some = "only = { ENTEleveNivFormation = [\"ULIS\", \"3EME\"] }";
+    publishing(
+        &own,
+        &[
+            ("niveaux", dataset("niveaux", "p", &[SCHOOL, LEVEL], "")),
+            ("quelques", dataset("quelques", "q", &[SCHOOL], some)),
+        ],
+    );
+    let said = night(&own, common::DATE, 4);
+    assert!(said.contains("[RELEASES_DISCLOSE]"), "{said}");
+}

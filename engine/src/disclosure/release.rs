@@ -76,6 +76,19 @@ impl Chosen {
         }
     }
 
+    /// Whether those that it takes are all among those of another choice.
+    pub fn within(&self, other: &Chosen) -> bool {
+        self.level.is_some()
+            && self.level == other.level
+            && self.flag != other.flag
+            && match (self.out, other.out) {
+                (false, false) => self.codes.is_subset(&other.codes),
+                (false, true) => self.codes.is_disjoint(&other.codes),
+                (true, true) => self.codes.is_superset(&other.codes),
+                (true, false) => false,
+            }
+    }
+
     /// Whether a crossing holds only those chosen.
     pub fn narrows(&self, crossing: &[String]) -> bool {
         crossing.iter().any(|l| *l == self.flag || Some(l) == self.level.as_ref())
@@ -101,6 +114,8 @@ pub struct Implied {
     pub map: BTreeMap<String, BTreeSet<String>>,
     /// Codes that one code alone goes with, and it: both name the same persons.
     alone: BTreeMap<String, String>,
+    /// Every code says one.
+    pub sure: bool,
 }
 
 impl Implied {
@@ -117,7 +132,8 @@ impl Implied {
             _ => None,
         };
         let alone = by.iter().filter_map(one).collect();
-        Implied { fine: fine.to_owned(), coarse: coarse.to_owned(), map, alone }
+        let sure = map.values().all(|codes| codes.len() == 1);
+        Implied { fine: fine.to_owned(), coarse: coarse.to_owned(), map, alone, sure }
     }
 
     /// The one code that a code says.
@@ -295,7 +311,7 @@ pub fn imposed(
                     out.required.push(Requirement {
                         cell,
                         at_least: if gone { high } else { high.max(low.saturating_add(width)) },
-                        at_most: if gone { low.min(high - width).max(floor) } else { low },
+                        at_most: if gone { low.min(high - width).max(floor) } else { low.max(floor) },
                     });
                 }
                 _ => {}

@@ -46,6 +46,9 @@ use publish::Edition;
 use serde_json::json;
 use std::path::{Path, PathBuf};
 
+/// A version that masks more of its figures than one in this many, beyond the version before it, says so.
+const MUCH: i64 = 20;
+
 /// A dataset made safe, in a folder of its own.
 pub struct Extracted {
     /// Folder that may leave.
@@ -215,16 +218,37 @@ pub fn extract(run: &mut Run<'_>) -> Result<Said> {
             files::remove_dir(&work)?;
             continue;
         }
+        let more = previous.as_ref().map(|p| more_masked(run.store, p, built.cells)).transpose()?.flatten();
         let path = match previous {
             Some(p) if p.digest == built.data_digest => p.path,
             _ => publish_version(run, dataset, &version, &built)?,
         };
-        details.push(format!("{} : {}", dataset.name, built.summary(dataset)));
+        details.push(format!("{} : {}{}", dataset.name, built.summary(dataset), more.unwrap_or_default()));
         outputs.push(path);
         files::remove_dir(&work)?;
         run.progress.advance(i as u64 + 1, datasets.len() as u64);
     }
     Ok(Said { counts: total, gated, outputs, detail: details.join("\n"), ..Said::default() })
+}
+
+/// What is told when a version masks much more than the one before it: masks are never taken back, and differences
+/// between two dates are masked too.
+fn more_masked(
+    store: &Store,
+    before: &Publication,
+    (figures, masked): (usize, usize),
+) -> Result<Option<String>> {
+    let Some(facts) = store.ledger.publication_facts(&before.dataset, &before.version)? else {
+        return Ok(None);
+    };
+    let grown = masked as i64 - facts.masked;
+    let much = grown.saturating_mul(MUCH) > i64::try_from(figures).unwrap_or(i64::MAX);
+    Ok(much.then(|| {
+        format!(
+            " (la version {} en masquait {} : comptez à une date de référence, reference, pour ne pas masquer chaque départ et chaque arrivée)",
+            before.version, facts.masked
+        )
+    }))
 }
 
 /// The logical date; with a number when that version is already published.

@@ -12,7 +12,7 @@ mod state;
 
 use super::audit::{Interval, Limits, attack_until};
 use super::policy::Uniform;
-use super::release::{Finding, Key, LEFT, Reason, Release, label, levels, plain_findings};
+use super::release::{CHOSEN, Chosen, Finding, Key, LEFT, Reason, Release, label, levels, plain_findings};
 use super::slots::Slots;
 use super::suppress::Suppression;
 use super::system::{CellId, Known, Published, Relation};
@@ -107,8 +107,8 @@ impl Joint {
             }
             state.spread.iter().for_each(|spread| joint.split(start, spread));
             let chosen = by.get(name).into_iter().flatten().flat_map(|r| r.chosen.iter());
-            let flags: BTreeSet<&str> = chosen.map(|c| c.flag.as_str()).collect();
-            joint.left_out(start, name, state, &flags);
+            let chosen: BTreeMap<&str, &Chosen> = chosen.map(|c| (c.flag.as_str(), c)).collect();
+            joint.left_out(start, name, state, &chosen);
         }
         if let Some(last) = releases.last()
             && let Some(now) = states.get(last.state.as_str())
@@ -127,21 +127,27 @@ impl Joint {
         (self.cells.len() - 1) as CellId
     }
 
-    /// Adds what a choice of rows leaves of each cell: readers subtract what it took from what all are.
-    fn left_out(&mut self, start: CellId, name: &str, state: &State, flags: &BTreeSet<&str>) {
-        for (chosen, key) in (start..).zip(&state.keys) {
-            for (at, _) in key.iter().enumerate().filter(|(_, (l, _))| flags.contains(l.as_str())) {
-                let mut all = key.clone();
-                let (flag, _) = all.remove(at);
-                let Some(whole) = state.number(&all) else { continue };
-                let mut left = all;
-                left.push((flag, LEFT.to_owned()));
-                left.sort_unstable();
-                if state.number(&left).is_none() {
-                    let rest = self.push(&left, name, true, Known::Masked { floor: 0 });
-                    self.published
-                        .relations
-                        .push(Relation { parent: start + whole, children: vec![chosen, rest] });
+    /// Adds what a choice of rows leaves of each cell: readers subtract what it took from what all are, or what a
+    /// wider choice took.
+    fn left_out(&mut self, start: CellId, name: &str, state: &State, chosen: &BTreeMap<&str, &Chosen>) {
+        for (taken, key) in (start..).zip(&state.keys) {
+            for (at, (flag, _)) in key.iter().enumerate() {
+                let Some(own) = chosen.get(flag.as_str()) else { continue };
+                let mut rest = key.clone();
+                rest.remove(at);
+                let wider = chosen.values().filter(|o| own.within(o)).map(|o| Some(o.flag.clone()));
+                for wider in wider.chain([None]) {
+                    let mut whole = rest.clone();
+                    whole.extend(wider.map(|flag| (flag, CHOSEN.to_owned())));
+                    whole.sort_unstable();
+                    let Some(all) = state.number(&whole) else { continue };
+                    whole.push((flag.clone(), LEFT.to_owned()));
+                    whole.sort_unstable();
+                    if state.number(&whole).is_none() {
+                        let left = self.push(&whole, name, true, Known::Masked { floor: 0 });
+                        let children = vec![taken, left];
+                        self.published.relations.push(Relation { parent: start + all, children });
+                    }
                 }
             }
         }

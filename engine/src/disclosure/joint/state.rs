@@ -191,13 +191,16 @@ impl<'a> State<'a> {
         let all: Vec<Levels> = self.crossings.keys().cloned().collect();
         for coarse in &all {
             let finer: Vec<&Levels> = all.iter().filter(|f| refines(coarse, f, implied)).collect();
+            // What lies between only hides a finer one when it says all of the coarser one by itself.
+            let exact: Vec<&Levels> = finer
+                .iter()
+                .copied()
+                .filter(|g| self.whole.contains(*g) && says_all(coarse, g, implied))
+                .collect();
             let between = |fine: &Levels| {
-                finer.iter().any(|g| {
-                    *g != fine
-                        && self.whole.contains(*g)
-                        && refines(g, fine, implied)
-                        && !refines(fine, g, implied)
-                })
+                let hides =
+                    |g: &&&Levels| **g != fine && refines(g, fine, implied) && !refines(fine, g, implied);
+                exact.iter().any(|g| hides(&g))
             };
             let nearest: Vec<&Levels> = finer.iter().copied().filter(|f| !between(f)).collect();
             for fine in nearest {
@@ -256,6 +259,12 @@ fn refines(coarse: &Levels, fine: &Levels, implied: &[Implied]) -> bool {
     let has = |level: &String| fine.binary_search(level).is_ok();
     let said = |level: &String| implied.iter().any(|i| i.coarse == *level && has(&i.fine));
     coarse != fine && coarse.iter().all(|l| has(l) || said(l))
+}
+
+/// Whether each level of a crossing is one of another, or said for sure by one.
+fn says_all(coarse: &Levels, fine: &Levels, implied: &[Implied]) -> bool {
+    let has = |level: &String| fine.binary_search(level).is_ok();
+    coarse.iter().all(|l| has(l) || implied.iter().any(|i| i.sure && i.coarse == *l && has(&i.fine)))
 }
 
 /// Cells of a coarser crossing under which a cell is: one, or some of which it is spread over. None when nothing

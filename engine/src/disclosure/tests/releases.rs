@@ -476,3 +476,40 @@ fn people_who_come_back_are_counted_once_in_a_margin() {
     let built = Tables::build(vec![spec], false).unwrap();
     assert!(built.cells.iter().all(|c| c.contributors == 2));
 }
+
+#[test]
+fn what_a_wider_choice_took_and_a_narrower_one_did_not_is_subtracted() {
+    let p = policy(Zeros::Published);
+    let (wide, narrow) = (crossed("u", 2, &[14, 20, 30, 40]), crossed("u", 2, &[11, 20, 30, 40]));
+    let choice = |codes: &[&str], out: bool| Chosen {
+        flag: format!("n {codes:?} {out}"),
+        level: Some("n".into()),
+        codes: codes.iter().map(|c| (*c).to_owned()).collect(),
+        out,
+    };
+    for (one, other) in [
+        (choice(&["a", "b"], false), choice(&["a"], false)),
+        (choice(&["c"], true), choice(&["c", "d"], true)),
+        (choice(&["c"], true), choice(&["a"], false)),
+    ] {
+        let (one, other) = ([one], [other]);
+        let earlier = printed(&Candidate { chosen: &one, ..candidate("large", OCTOBER, &wide) }, &p);
+        let release = printed(&Candidate { chosen: &other, ..candidate("etroit", OCTOBER, &narrow) }, &p);
+        let found = review(&release, &[earlier], p.uniform(), &Limits::default(), &[]).unwrap();
+        assert!(
+            found.iter().any(|f| f.reason == Reason::Difference && f.upper == Some(3)),
+            "{one:?} {found:?}"
+        );
+    }
+}
+
+#[test]
+fn a_first_person_of_a_combination_can_be_masked() {
+    let p = policy(Zeros::Published);
+    let (first, second) =
+        (crossed("u", 3, &[9, 20, 0, 40, 12, 15]), crossed("u", 3, &[9, 20, 1, 40, 12, 15]));
+    let earlier = [protected(&candidate("v1", OCTOBER, &first), &p)];
+    let ways =
+        propose(&candidate("v2", NOVEMBER, &second), None, &p, &earlier, &Limits::default(), &[]).unwrap();
+    assert!(ways.iter().any(|w| w.remedy == Remedy::KeepMasks));
+}
