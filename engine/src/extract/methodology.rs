@@ -282,7 +282,7 @@ fn correlation(population: &str, policy: &Policy, found: &Criteria) -> String {
     out.push_str(&format!(
         "Ce jeu et les publications antérieures des mêmes personnes (« {} ») ont été attaqués ensemble, comme un seul système \
          d'additions, les dimensions reconnues par leur colonne et celles qui en disent une autre (la MEF dit le niveau) \
-         reliées ; rien de trop précis n'y a été trouvé.\n\n\
+         reliées ; rien de trop précis n'y a été trouvé. Entre deux dates, cette attaque est bornée : elle montre un danger, elle ne prouve pas à elle seule qu'il n'y en a pas.\n\n\
          | Publication | Chiffres communs | Différences de 1 à {} |\n|---|--:|--:|\n",
         population,
         policy.threshold - 1

@@ -175,14 +175,18 @@ fn solve(
         }
         let mut home = None;
         let mut tables = integer::Seen::new(part.unknowns.len());
-        for (at, i) in part.unknowns.iter().enumerate() {
-            let i = *i as usize;
+        // In no order of theirs: where work ends before all are looked at, none is favoured.
+        let mut order: Vec<(usize, u32)> = part.unknowns.iter().copied().enumerate().collect();
+        order.sort_by_key(|(_, i)| i.wrapping_mul(2_654_435_761));
+        for (at, i) in order {
+            let i = i as usize;
             let cell = unknowns.cells.at(i);
             let shown = tables.of(at).is_some_and(|(low, high)| enough(cell, low, high));
             if !wanted(cell) || shown || work > limits.work {
                 continue;
             }
-            work = work.saturating_add(solver.size() as u64).saturating_add(solver.spent);
+            // Two searches, each with a copy of the component.
+            work = work.saturating_add(4 * solver.size() as u64).saturating_add(solver.spent);
             solver.spent = 0;
             let low = integer::bound(&mut solver, &mut home, at, -1, limits, &mut tables);
             let high = integer::bound(&mut solver, &mut home, at, 1, limits, &mut tables);

@@ -25,7 +25,7 @@ use std::collections::{BTreeMap, BTreeSet};
 /// Cells named in a message.
 const NAMED: usize = 5;
 /// Work of an attack between two states: it shows danger, and does not prove that there is none.
-const BETWEEN: u64 = 20_000_000_000;
+const BETWEEN: u64 = 1_500_000_000;
 
 /// Releases joined; the last is the candidate.
 #[derive(Debug, Clone)]
