@@ -84,7 +84,7 @@ fn place() -> &'static Place {
         let truth = std::fs::read(at.path().join("ten.years.json")).unwrap();
         let bcn = root().join("samples/bcn");
         let config = format!(
-            "[store]\npath = \"store\"\ncreate = true\n[inbox]\npath = \"ten\"\n[nomenclatures]\npath = \"{}\"\n[datasets]\nonly = [\"dnma-visites-academie-semaine-profil\"]\n",
+            "[store]\npath = \"store\"\ncreate = true\n[inbox]\npath = \"ten\"\n[nomenclatures]\npath = \"{}\"\n[datasets]\nonly = [\"dnma-visites-academie-mois-appareil\"]\n",
             bcn.display()
         );
         std::fs::write(at.path().join("cartulaire.toml"), config).unwrap();

@@ -216,7 +216,7 @@ pub fn listed() -> &'static Place {
         std::fs::write(place.path("overlay.toml"), overlay + more).unwrap();
         copy(&root().join("retention-rules"), &place.path("rules"));
         let config = format!(
-            "[store]\npath = \"store\"\ncreate = true\n[inbox]\npath = \"{}\"\n[nomenclatures]\npath = \"{}\"\n[retention]\nrules = \"rules\"\noverlay = \"overlay.toml\"\n[datasets]\nonly = [\"dnma-visites-academie-semaine-profil\", \"eleves-uai-niveau\"]\n[elimination]\nservice = \"Rectorat inventé\"\narchives = \"Archives départementales inventées\"\nregister = \"signataires.toml\"\ncooling_off_on_clock = true\n",
+            "[store]\npath = \"store\"\ncreate = true\n[inbox]\npath = \"{}\"\n[nomenclatures]\npath = \"{}\"\n[retention]\nrules = \"rules\"\noverlay = \"overlay.toml\"\n[datasets]\nonly = [\"dnma-visites-academie-mois-appareil\", \"eleves-uai-niveau\"]\n[elimination]\nservice = \"Rectorat inventé\"\narchives = \"Archives départementales inventées\"\nregister = \"signataires.toml\"\ncooling_off_on_clock = true\n",
             base().join("nights").display(),
             samples.join("bcn").display(),
         );
