@@ -353,10 +353,11 @@ fn said(candidate: &Release, before: &Release) -> bool {
 /// Attacks a candidate (a count of people) alone, with each earlier release of its population, and with
 /// all of them. Empty when nothing protected can be computed: it may leave if its certificate holds.
 ///
-/// Where `limits` stop the attack before a table shows the doubt of a cell, the cell is found too.
+/// Where `limits` stop the attack of one state before a table shows the doubt of a cell, the cell is found too; and so
+/// are releases that contradict each other.
 ///
 /// # Errors
-/// [`Error::Corrupt`] when releases that agree cell by cell contradict each other in their additions.
+/// When what is published names cells that are not there.
 pub fn review(
     candidate: &Release,
     earlier: &[Release],
@@ -369,32 +370,40 @@ pub fn review(
     let mut found: Vec<Finding> = Vec::new();
     let mut seen: BTreeSet<(String, Key, bool)> = BTreeSet::new();
     let rule = rule.of(candidate.persons);
-    let mut sets: Vec<Vec<&Release>> = vec![vec![candidate]];
+    // What was already found of a set, where it was attacked before the others.
+    let mut sets: Vec<(Vec<&Release>, Option<Supposing>)> = vec![(vec![candidate], None)];
     if linked.iter().any(|release| said(candidate, release)) {
         return Ok(found);
     }
     for release in &linked {
         let plain = plain_findings(candidate, release, rule);
         if !plain.iter().any(|f| f.reason == Reason::Contradiction) {
-            sets.push(vec![release, candidate]);
+            sets.push((vec![release, candidate], None));
         }
         found.extend(plain);
     }
     if linked.len() > 1 && sets.len() == linked.len() + 1 {
-        // All together say what any of them says: two by two only tell which.
+        // All together say what any of them says: two by two only tell which. But of one state, all that is not
+        // shown to be in doubt is found: that is looked at by itself.
+        let here = |r: &&Release| r.state == candidate.state;
         let all: Vec<&Release> = linked.iter().copied().chain([candidate]).collect();
-        match supposing(&all, rule, limits, proofs)? {
-            Supposing::Found(exposed) if exposed.is_empty() => sets.truncate(1),
-            _ => sets.push(all),
+        let now: Vec<&Release> = all.iter().copied().filter(here).collect();
+        let said = supposing(&all, rule, limits, proofs)?;
+        if matches!(&said, Supposing::Found(exposed) if exposed.is_empty()) {
+            sets.truncate(1);
         }
+        if (2..all.len()).contains(&now.len()) {
+            sets.push((now, None));
+        }
+        sets.push((all, Some(said)));
     }
     for f in found.iter().filter(|f| f.reason == Reason::Difference) {
         let state = linked.iter().find(|r| f.releases.first() == Some(&r.name)).map(|r| r.state.clone());
         seen.insert((state.unwrap_or_default(), f.cell.clone(), true));
     }
-    for set in sets {
-        let (Supposing::Found(exposed) | Supposing::Less(exposed)) = supposing(&set, rule, limits, proofs)?
-        else {
+    for (set, said) in sets {
+        let said = said.map_or_else(|| supposing(&set, rule, limits, proofs), Ok)?;
+        let (Supposing::Found(exposed) | Supposing::Less(exposed)) = said else {
             // Nothing is proven against what contradicts itself.
             found.push(Finding {
                 releases: set.iter().map(|r| r.name.clone()).collect(),
