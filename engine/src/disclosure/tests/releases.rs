@@ -513,3 +513,20 @@ fn a_first_person_of_a_combination_can_be_masked() {
         propose(&candidate("v2", NOVEMBER, &second), None, &p, &earlier, &Limits::default(), &[]).unwrap();
     assert!(ways.iter().any(|w| w.remedy == Remedy::KeepMasks));
 }
+
+#[test]
+fn releases_of_one_date_are_proven_by_themselves_beside_older_ones() {
+    let p = policy(Zeros::Published);
+    let by_level = crossed("n", 3, &[22, 27, 36, 45, 9, 9]);
+    let by_mef = crossed("m", 3, &[22, 27, 36, 45, 9, 9]);
+    let hidden = ["n=n00, s=s00", "n=n00, s=s01", "n=n01, s=s00", "n=n01, s=s01"];
+    let old = masking(&candidate("v0", OCTOBER, &by_level), &hidden, &p);
+    let other = masking(&candidate("niveaux", NOVEMBER, &by_level), &hidden, &p);
+    let release = printed(&candidate("mef", NOVEMBER, &by_mef), &p);
+    // No component is small enough to be attacked: nothing shows that what is masked of that date is in doubt.
+    let limits = Limits { dense: 0, ..Limits::default() };
+    let found = review(&release, &[old, other], p.uniform(), &limits, &[]).unwrap();
+    let unproven: Vec<&Finding> =
+        found.iter().filter(|f| f.releases == ["niveaux", "mef"] && f.reason == Reason::Cell).collect();
+    assert_eq!(unproven.len(), hidden.len(), "{:?}", told(&found));
+}
