@@ -79,11 +79,12 @@ impl Extracted {
     }
 }
 
-/// Aggregates, protects, audits and writes a dataset into `folder`.
+/// Aggregates, protects, audits and writes a dataset into `folder`. `kept` are the datasets that the same run
+/// protected before.
 ///
 /// # Errors
 /// [`Error::Refused`] when a cell could be computed back, from this publication or with earlier ones
-/// of the same persons. `kept` are the datasets that the same run protected before.
+/// of the same persons.
 pub fn build(
     store: &Store,
     dataset: &Dataset,
