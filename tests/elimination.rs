@@ -540,9 +540,31 @@ fn a_hold_placed_while_an_execution_is_stopped_wins_over_the_rest_of_it() {
 fn a_hold_on_a_pupil_puts_no_identifier_in_the_journal() {
     let held = texts(&leavers()[0]["identifiers"])[0];
     for file in common::files(&listed().store().join("journal")) {
-        let text = std::fs::read_to_string(file).unwrap();
+        let text = without_digests(&std::fs::read_to_string(file).unwrap());
         assert!(!text.contains(held), "{}", text.lines().find(|l| l.contains(held)).unwrap_or_default());
     }
+}
+
+/// Without runs of 64 hexadecimal digits: they differ from run to run, and may hold any eight figures by chance.
+fn without_digests(text: &str) -> String {
+    let hex = |c: char| c.is_ascii_hexdigit();
+    let mut out = String::new();
+    let mut rest = text;
+    while let Some(start) = rest.find(hex) {
+        let (before, from) = rest.split_at(start);
+        let (run, after) = from.split_at(from.find(|c| !hex(c)).unwrap_or(from.len()));
+        out.push_str(before);
+        out.push_str(if run.len() == 64 { "(digest)" } else { run });
+        rest = after;
+    }
+    out + rest
+}
+
+#[test]
+fn only_whole_digests_are_left_out_of_what_is_searched() {
+    let digest = "10000009".repeat(8);
+    let text = format!("{{\"hash\":\"{digest}\",\"id\":\"10000009\",\"prev\":\"{}\"}}", &digest[1..]);
+    assert_eq!(without_digests(&text), text.replacen(&digest, "(digest)", 1));
 }
 
 #[test]
